@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that survive a crash: atomic writes, fsync, scratch directories, owners."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+from contextlib import contextmanager
+from typing import Iterator, Optional, Tuple
+
+from .errors import SourceError, from_oserror
+
+SCRATCH_PREFIX = ".maintenance-scratch-"
+TEMPORARY_SUFFIX = ".maintenance-tmp"
+CHUNK_BYTES = 1 << 20
+
+
+def temporary_name(path: str) -> str:
+    """A name beside ``path`` for a file in the making; ``remove_leftovers`` finds it after a crash."""
+    directory, base = os.path.split(path)
+    return os.path.join(directory, f".{base[:150]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+
+
+def fsync_directory(path: str) -> None:
+    """Makes the entries of directory ``path`` durable (fsync(2): a rename alone is not)."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def atomic_write(path: str, data: bytes, *, mode: int = 0o600, uid: Optional[int] = None,
+                 gid: Optional[int] = None) -> None:
+    """Replaces ``path`` by ``data`` wholly or not at all. Raises DestinationError."""
+    temporary = temporary_name(path)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                if uid is not None or gid is not None:
+                    os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            _unlink_quietly(temporary)
+            raise
+        fsync_directory(os.path.dirname(path) or ".")
+    except OSError as error:
+        raise from_oserror(error, path, "writing the file") from error
+
+
+def _unlink_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def free_bytes(path: str) -> int:
+    """Bytes that this user may still write on the file system of ``path`` (which exists)."""
+    usage = os.statvfs(path)
+    return usage.f_frsize * (usage.f_bfree if os.geteuid() == 0 else usage.f_bavail)
+
+
+def filesystem_type(path: str) -> str:
+    """The type of the file system that holds ``path``, as /proc/self/mountinfo names it (proc(5)); "" if unknown."""
+    try:
+        device = os.stat(path).st_dev
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            rows = [line.split() for line in lines]
+    except OSError:
+        return ""
+    real = os.path.realpath(path)
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    best, kind = -1, ""
+    for row in rows:
+        where = row[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+        inside = where == "/" or real == where or real.startswith(where + "/")
+        if inside and (row[2] == wanted or best < 0) and len(where) >= best:
+            best, kind = len(where), row[row.index("-") + 1]
+    return kind
+
+
+def sha256_file(path: str) -> str:
+    """SHA-256 of the file's bytes, hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as stream:
+        while True:
+            chunk = stream.read(CHUNK_BYTES)
+            if not chunk:
+                return digest.hexdigest()
+            digest.update(chunk)
+
+
+def owner_names(uid: int, gid: int) -> Tuple[str, str]:
+    """Names of a user and a group on this host; an id without a name stays a decimal number."""
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    try:
+        group = grp.getgrgid(gid).gr_name
+    except KeyError:
+        group = str(gid)
+    return user, group
+
+
+def owner_ids(user: str, group: str, uid: int, gid: int) -> Tuple[int, int]:
+    """The ids that ``user`` and ``group`` have on this host, else the given numbers: a restore on another
+    host follows the names, as tar does."""
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        pass
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        pass
+    return uid, gid
+
+
+@contextmanager
+def acting_as(uid: int, gid: int) -> Iterator[None]:
+    """Root takes the effective ids of another user meanwhile; for anybody else, and for root's own, nothing changes.
+
+    Files that SQLite makes beside a database then belong to its owner. The whole process changes: no other
+    thread may be at work. Raises SourceError when the ids cannot be taken (a sandbox without CAP_SETUID).
+    """
+    if os.geteuid() != 0 or uid == 0:
+        yield
+        return
+    groups, old_gid = os.getgroups(), os.getegid()
+    try:
+        os.setgroups([gid])
+        os.setegid(gid)
+        os.seteuid(uid)
+    except OSError as error:
+        _become_root(groups, old_gid)
+        raise SourceError(f"user {uid}, group {gid}", f"the identity of the owner cannot be taken: {error.strerror}",
+                          "Give the unit CAP_SETUID and CAP_SETGID, or run as the owner") from error
+    try:
+        yield
+    finally:
+        _become_root(groups, old_gid)
+
+
+def _become_root(groups: "list[int]", gid: int) -> None:
+    os.seteuid(0)
+    os.setegid(gid)
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        # Without CAP_SETGID the supplementary groups were never changed.
+        pass
+
+
+@contextmanager
+def scratch_directory(parent: str) -> Iterator[str]:
+    """A directory of mode 0700 in ``parent``, removed at the end. Raises DestinationError."""
+    path = os.path.join(parent, SCRATCH_PREFIX + secrets.token_hex(8))
+    try:
+        os.mkdir(path, 0o700)
+    except OSError as error:
+        raise from_oserror(error, parent, "creating a scratch directory") from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_leftovers(parent: str) -> Tuple[str, ...]:
+    """Removes scratch directories and temporary files that killed runs left in ``parent``.
+
+    The caller holds the lock of the directory, so that nothing found here belongs to a living run.
+    Returns the paths that were removed. Raises DestinationError.
+    """
+    removed = []
+    try:
+        for entry in sorted(os.scandir(parent), key=lambda e: e.name):
+            if entry.name.startswith(SCRATCH_PREFIX) and entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+                removed.append(entry.path)
+            elif (entry.name.startswith(".") and entry.name.endswith(TEMPORARY_SUFFIX)
+                  and entry.is_file(follow_symlinks=False)):
+                os.unlink(entry.path)
+                removed.append(entry.path)
+    except OSError as error:
+        raise from_oserror(error, parent, "removing what a killed run left") from error
+    return tuple(removed)
