@@ -26,15 +26,15 @@ class MaintenanceError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.subject}: {_sentence(self.cause)} {_sentence(self.next_step)}"
-        return " ".join(_printable(text).split())
+        return " ".join(printable(text).split())
 
     def as_dict(self) -> Dict[str, Any]:
         """Keys ``type``, ``subject``, ``cause``, ``next_step``, ``message`` (str) and ``exit_code`` (int)."""
         return {
             "type": type(self).__name__,
-            "subject": _printable(self.subject),
-            "cause": _printable(self.cause),
-            "next_step": _printable(self.next_step),
+            "subject": printable(self.subject),
+            "cause": printable(self.cause),
+            "next_step": printable(self.next_step),
             "message": str(self),
             "exit_code": self.exit_code,
         }
@@ -93,7 +93,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` without control characters and lone surrogates, which hostile file names may hold."""
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in safe)
