@@ -238,7 +238,7 @@ class _Escrowing:
                         "group": self.group}, self.task_vars)
         return {
             "changed": bool(actions), "actions": actions, "key_file": self.key_file, "escrow_file": self.escrow_file,
-            "escrowed": escrowed, **after[0].as_dict(),
+            "escrowed": escrowed, **after[0].as_dict(), "key_id": None if after[0] == NEW else after[0].current,
             "diff": {"before": {"host": before[0].as_dict(), "escrow": before[1].as_dict()},
                      "after": {"host": after[0].as_dict(), "escrow": after[1].as_dict(), "actions": actions}},
         }
