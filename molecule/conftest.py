@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 JOURNAL_LINES = 60
+# What the test run itself writes there.
+OWN_TRACES = re.compile(r" (sudo|sshd|ansible-\S+|systemd-logind)\[\d+\]: ")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -18,10 +21,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     host = getattr(item, "funcargs", {}).get("host")
     if report.failed and host is not None:
-        for title, command in (
-            ("failed units", "systemctl --failed --no-legend --plain"),
-            ("journal", f"journalctl --boot --no-pager --lines={JOURNAL_LINES}"),
-        ):
-            done = host.run(command)
-            report.sections.append((f"{title} of {host.backend.hostname}", done.stdout + done.stderr))
+        name = host.backend.hostname
+        report.sections.append((f"failed units of {name}", host.run("systemctl --failed --no-legend --plain").stdout))
+        journal = host.run("journalctl --boot --no-pager --lines=1000").stdout.splitlines()
+        foreign = [line for line in journal if not OWN_TRACES.search(line)]
+        report.sections.append((f"journal of {name}", "\n".join(foreign[-JOURNAL_LINES:])))
     return report

@@ -160,7 +160,7 @@ class Bed:
     def _prove_sandbox(self, host: str, name: str) -> None:
         """Without SYS_ADMIN systemd leaves a unit's sandbox out silently, and tests of it would prove nothing."""
         probe = "/etc/testbed-sandbox-probe"
-        strict = ["systemd-run", "--quiet", "--wait", "-p", "ProtectSystem=strict", "touch", probe]
+        strict = ["systemd-run", "--quiet", "--wait", "--collect", "-p", "ProtectSystem=strict", "touch", probe]
         refused = self.podman.inside(name, *strict, check=False).returncode != 0
         written = self.podman.inside(name, "test", "-e", probe, check=False).returncode == 0
         if written or not refused:
