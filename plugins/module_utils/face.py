@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share. The one file of module_utils that may know Ansible, and that is not part of the command."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any, Callable, Dict, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .errors import InternalError, MaintenanceError
+
+CATALOG_OPTIONS = {
+    "application": {"type": "str", "default": "feedforward"},
+    "directory": {"type": "path", "aliases": ["destination"]},
+    "key_file": {"type": "path", "no_log": False},
+}
+KINDS = ("database", "config", "logs", "full")
+
+
+def answer(module: AnsibleModule, job: Callable[[], Dict[str, Any]]) -> NoReturn:
+    """Runs ``job`` and ends the module with the dictionary that it returns (``failed`` true in it is a failure).
+
+    A MaintenanceError becomes the message of the failure and its parts the value ``error``. Any other exception is
+    a defect of ours: it is named as such in one line with the place where it was raised.
+    """
+    try:
+        result = job()
+    except MaintenanceError as error:
+        result = _failure(error)
+    except Exception as error:
+        result = _failure(_defect(module, error))
+    # After the except clauses: Ansible would otherwise add the exception that is being handled to the message.
+    for text in result.pop("warnings", ()):
+        module.warn(text)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def with_diff(facts: Dict[str, Any]) -> Dict[str, Any]:
+    """The facts of a job's result, with ``before`` and ``after`` as Ansible's diff."""
+    rest = {name: value for name, value in facts.items() if name not in ("before", "after")}
+    return {**rest, "diff": {"before": facts["before"], "after": facts["after"]}}
+
+
+def _failure(error: MaintenanceError) -> Dict[str, Any]:
+    return {"failed": True, "msg": str(error), "error": error.as_dict()}
+
+
+def _defect(module: AnsibleModule, error: Exception) -> InternalError:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return InternalError(
+        f"module {module._name}", f"unexpected {type(error).__name__}: {error} "
+        f"({os.path.basename(frame.filename)}:{frame.lineno})",
+        "This is a defect of the collection feedforward.maintenance: please report this line")
