@@ -10,7 +10,7 @@ decides the exit code of the command; the table stands in the command's ``--help
 from __future__ import annotations
 
 import errno
-from typing import Any, Dict
+from typing import Any
 
 
 class MaintenanceError(Exception):
@@ -28,7 +28,7 @@ class MaintenanceError(Exception):
         text = f"{self.subject}: {_sentence(self.cause)} {_sentence(self.next_step)}"
         return " ".join(printable(text).split())
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Keys ``type``, ``subject``, ``cause``, ``next_step``, ``message`` (str) and ``exit_code`` (int)."""
         return {
             "type": type(self).__name__,
@@ -113,4 +113,5 @@ def from_oserror(error: OSError, path: str, doing: str) -> MaintenanceError:
     if error.errno == errno.ENOENT:
         return DestinationError(path, f"it does not exist ({doing})", "Create it, or correct the path")
     reason = error.strerror or str(error)
-    return DestinationError(path, f"{reason} while {doing}", "Look at the kernel log and the file system, then run again")
+    return DestinationError(path, f"{reason} while {doing}",
+                            "Look at the kernel log and the file system, then run again")

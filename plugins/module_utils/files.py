@@ -11,8 +11,9 @@ import os
 import pwd
 import secrets
 import shutil
-from contextlib import contextmanager
-from typing import Iterator, Optional, Tuple
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Optional
 
 from .errors import SourceError, from_oserror
 
@@ -60,10 +61,8 @@ def atomic_write(path: str, data: bytes, *, mode: int = 0o600, uid: Optional[int
 
 
 def _unlink_quietly(path: str) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def free_bytes(path: str) -> int:
@@ -102,7 +101,7 @@ def sha256_file(path: str) -> str:
             digest.update(chunk)
 
 
-def owner_names(uid: int, gid: int) -> Tuple[str, str]:
+def owner_names(uid: int, gid: int) -> tuple[str, str]:
     """Names of a user and a group on this host; an id without a name stays a decimal number."""
     try:
         user = pwd.getpwuid(uid).pw_name
@@ -115,17 +114,13 @@ def owner_names(uid: int, gid: int) -> Tuple[str, str]:
     return user, group
 
 
-def owner_ids(user: str, group: str, uid: int, gid: int) -> Tuple[int, int]:
+def owner_ids(user: str, group: str, uid: int, gid: int) -> tuple[int, int]:
     """The ids that ``user`` and ``group`` have on this host, else the given numbers: a restore on another
     host follows the names, as tar does."""
-    try:
+    with suppress(KeyError):
         uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
-        pass
-    try:
+    with suppress(KeyError):
         gid = grp.getgrnam(group).gr_gid
-    except KeyError:
-        pass
     return uid, gid
 
 
@@ -141,7 +136,12 @@ def acting_as(uid: int, gid: int) -> Iterator[None]:
         return
     groups, old_gid = os.getgroups(), os.getegid()
     try:
-        os.setgroups([gid])
+        user = pwd.getpwuid(uid).pw_name
+        wanted = os.getgrouplist(user, gid)
+    except KeyError:
+        wanted = [gid]
+    try:
+        os.setgroups(wanted)
         os.setegid(gid)
         os.seteuid(uid)
     except OSError as error:
@@ -154,14 +154,12 @@ def acting_as(uid: int, gid: int) -> Iterator[None]:
         _become_root(groups, old_gid)
 
 
-def _become_root(groups: "list[int]", gid: int) -> None:
+def _become_root(groups: list[int], gid: int) -> None:
     os.seteuid(0)
     os.setegid(gid)
-    try:
+    # Without CAP_SETGID the supplementary groups were never changed.
+    with suppress(PermissionError):
         os.setgroups(groups)
-    except PermissionError:
-        # Without CAP_SETGID the supplementary groups were never changed.
-        pass
 
 
 @contextmanager
@@ -178,7 +176,7 @@ def scratch_directory(parent: str) -> Iterator[str]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_leftovers(parent: str) -> Tuple[str, ...]:
+def remove_leftovers(parent: str) -> tuple[str, ...]:
     """Removes scratch directories and temporary files that killed runs left in ``parent``.
 
     The caller holds the lock of the directory, so that nothing found here belongs to a living run.

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The configuration of the on-host command: one JSON fragment a role, read together, unknown keys refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional
+
+from .errors import UsageError
+
+DEFAULT_MAX_AGE_HOURS: Mapping[str, float] = {"database": 25.0, "config": 192.0, "logs": 192.0, "full": 192.0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the roles configured on this host; ``directory`` is where it was read (None: nothing was).
+
+    Sizes are bytes, ``retention_days`` days (0: for ever), ``max_age_hours`` hours a kind of archive may be old
+    before ``status`` calls it missing.
+    """
+
+    application: str = ""
+    databases: tuple[str, ...] = ()
+    config_paths: tuple[str, ...] = ()
+    optional_config_paths: tuple[str, ...] = ()
+    uploads_paths: tuple[str, ...] = ()
+    logs_paths: tuple[str, ...] = ()
+    service: Optional[str] = None
+    directory: Optional[str] = None
+    key_file: Optional[str] = None
+    compression: str = "gzip"
+    compression_level: int = 6
+    workers: Optional[int] = None
+    retention_days: int = 30
+    keep_last: int = 7
+    deadline_seconds: float = 3600.0
+    lock_timeout_seconds: float = 600.0
+    max_age_hours: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_MAX_AGE_HOURS))
+    safety_days: int = 7
+    fragments: tuple[str, ...] = ()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("a text that is not empty")
+    return value
+
+
+def _optional_text(value: Any) -> Optional[str]:
+    return None if value is None or value == "" else _text(value)
+
+
+def _path(value: Any) -> str:
+    text = _text(value)
+    if not os.path.isabs(text):
+        raise ValueError("a full path")
+    return text
+
+
+def _optional_path(value: Any) -> Optional[str]:
+    return None if value is None or value == "" else _path(value)
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError("a list of full paths")
+    return tuple(_path(item) for item in value)
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+    return convert
+
+
+def _optional_workers(value: Any) -> Optional[int]:
+    return None if value is None else _whole(1, 1024)(value)
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 10 ** 9:
+        raise ValueError("a number of seconds")
+    return float(value)
+
+
+def _compression(value: Any) -> str:
+    if value != "gzip":
+        raise ValueError("gzip")
+    return "gzip"
+
+
+def _hours(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or set(value) - set(DEFAULT_MAX_AGE_HOURS):
+        raise ValueError("a mapping of database, config, logs or full to hours")
+    for number in value.values():
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or number <= 0:
+            raise ValueError("a mapping to hours above 0")
+    return {kind: float(number) for kind, number in value.items()}
+
+
+_KEYS: dict[str, Callable[[Any], Any]] = {
+    "application": _text, "databases": _paths, "config_paths": _paths, "optional_config_paths": _paths,
+    "uploads_paths": _paths, "logs_paths": _paths, "service": _optional_text,
+    "directory": _path, "key_file": _optional_path, "compression": _compression, "compression_level": _whole(0, 9),
+    "workers": _optional_workers, "retention_days": _whole(0, 36500), "keep_last": _whole(1, 100000),
+    "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,
+    "safety_days": _whole(0, 36500),
+}
+
+
+def load_settings(directory: str) -> Settings:
+    """Reads every ``*.json`` of ``directory``, in the order of their names. Raises UsageError: the directory or
+    every fragment is missing, a file is not a JSON object, a key is unknown, stands in two files, or holds the
+    wrong type."""
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    fragments = _fragments(directory)
+    for path in fragments:
+        for key, value in _read(path).items():
+            if key not in _KEYS:
+                raise UsageError(path, f"the key {key!r} is unknown",
+                                 "Remove it, or deploy a command that knows it: both come from one collection")
+            if key in origin:
+                raise UsageError(path, f"the key {key!r} already stands in {origin[key]}",
+                                 "Remove it from one of the two")
+            try:
+                merged[key] = _KEYS[key](value)
+            except ValueError as error:
+                raise UsageError(path, f"the value of {key!r} should be {error}",
+                                 "Correct it, or run the role that writes this file") from None
+            origin[key] = path
+    return Settings(fragments=fragments, **merged)
+
+
+def _fragments(directory: str) -> tuple[str, ...]:
+    try:
+        names: list[str] = sorted(name for name in os.listdir(directory)
+                                  if name.endswith(".json") and not name.startswith("."))
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise UsageError(directory, f"the configuration cannot be read: {error.strerror}",
+                         "Run as root, or as a user who may read it") from None
+    if not names:
+        raise UsageError(directory, "there is no configuration here",
+                         "Run the roles of feedforward.maintenance, or name --directory, --key-file and --application")
+    return tuple(os.path.join(directory, name) for name in names)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as stream:
+            value = json.loads(stream.read().decode("utf-8"))
+    except OSError as error:
+        raise UsageError(path, f"it cannot be read: {error.strerror}",
+                         "Run as root, or as a user who may read it") from None
+    except ValueError as error:
+        raise UsageError(path, f"this is not JSON: {error}", "Run the role that writes this file") from None
+    if not isinstance(value, dict):
+        raise UsageError(path, "this is not a JSON object", "Run the role that writes this file")
+    return value

@@ -1,0 +1,346 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backup: snapshot, decide, write, verify, publish, and only then retention."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Optional
+
+from ..archive.keys import KeyRing, load_ring
+from ..catalog.catalog import Catalog, Entry
+from ..catalog.lock import catalog_lock
+from ..catalog.names import KINDS
+from ..catalog.sidecar import Sidecar
+from ..catalog.status import StatusRecord, read_status, update_status
+from ..config import Settings
+from ..errors import ArchiveError, MaintenanceError, UsageError, from_oserror
+from ..files import remove_leftovers, scratch_directory, temporary_name
+from ..units import Progress, iso, utc_now
+from .check import check_archive
+from .collect import FileSource, check_sources
+from .gather import Content, describe, gather
+from .prune import apply_retention
+from .write import WriteOptions, build_manifest, sidecar_of, write_archive
+
+_UNVERIFIED = "the archive of this run was not verified"
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """What to back up and where to. ``kind`` is one of database, config, logs, full; paths are absolute;
+    ``key_file`` None writes an unencrypted archive; ``level`` is gzip's 0 to 9; ``retention_days`` 0 keeps for ever."""
+
+    application: str
+    kind: str
+    destination: str
+    databases: tuple[str, ...] = ()
+    files: tuple[FileSource, ...] = ()
+    key_file: Optional[str] = None
+    level: int = 6
+    workers: Optional[int] = None
+    retention_days: int = 30
+    keep_last: int = 7
+    force: bool = False
+    prune: bool = True
+    verify: bool = True
+    lock_timeout_seconds: float = 0.0
+    deadline_seconds: float = 3600.0
+
+
+def request_from_settings(settings: Settings, kind: str, **overrides: Any) -> BackupRequest:
+    """The request that the configuration of this host means; ``overrides`` are fields of BackupRequest.
+
+    Uploads and logs are optional by nature. Raises UsageError when no directory of archives is configured.
+    """
+    if settings.directory is None:
+        raise UsageError("directory", "no directory of archives is configured", "Name one with --directory")
+    sources = [FileSource(path, "config") for path in settings.config_paths]
+    sources += [FileSource(path, "config", required=False) for path in settings.optional_config_paths]
+    sources += [FileSource(path, "uploads", required=False) for path in settings.uploads_paths]
+    sources += [FileSource(path, "logs", required=False) for path in settings.logs_paths]
+    request = BackupRequest(
+        application=settings.application, kind=kind, destination=settings.directory, databases=settings.databases,
+        files=tuple(sources), key_file=settings.key_file, level=settings.compression_level, workers=settings.workers,
+        retention_days=settings.retention_days, keep_last=settings.keep_last,
+        lock_timeout_seconds=settings.lock_timeout_seconds, deadline_seconds=settings.deadline_seconds)
+    return replace(request, **overrides)
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """What was done, or in check mode would be.
+
+    ``outcome`` is created, unchanged or nothing (there was nothing to back up) and ``reason`` says why;
+    ``archive`` is the full path of the newest archive of this kind afterwards; ``size_bytes`` counts the content
+    before compression, ``archive_bytes`` the archive; ``before`` and ``after`` are the facts of a diff.
+    """
+
+    changed: bool
+    outcome: str
+    reason: str
+    kind: str
+    archive: Optional[str]
+    sequence: Optional[int]
+    content_id: str
+    snapshots: tuple[dict[str, Any], ...]
+    files: int
+    size_bytes: int
+    archive_bytes: Optional[int] = None
+    sha256: Optional[str] = None
+    encrypted: bool = False
+    key_id: Optional[str] = None
+    verified: bool = False
+    pruned: tuple[str, ...] = ()
+    prune_refused: Optional[str] = None
+    absent: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    current_as_of: Optional[str] = None
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: the fields by their names."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of one locked run share."""
+
+    request: BackupRequest
+    check: bool
+    progress: Optional[Progress]
+    began: float
+    started_at: datetime
+    ring: Optional[KeyRing]
+    catalog: Catalog
+    newest: Optional[Entry]
+    status: Optional[StatusRecord]
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """The newest archive of the kind as the decision found it; ``content_id`` only where it verified in full."""
+
+    entry: Optional[Entry]
+    content_id: Optional[str] = None
+    key_id: Optional[str] = None
+    sha256: Optional[str] = None
+
+
+def run_backup(request: BackupRequest, *, check: bool = False, progress: Optional[Progress] = None) -> BackupResult:
+    """Makes an archive, unless the newest one already holds the same content and still verifies in full.
+
+    With ``check`` the same snapshots are taken and the same decision is made, and no archive, record or status is
+    written. Raises a MaintenanceError; the failure is recorded in the status file where that can be written.
+    """
+    _validate(request)
+    began = time.monotonic()
+    with catalog_lock(request.destination, timeout_seconds=request.lock_timeout_seconds):
+        try:
+            return _locked(request, check, progress, began)
+        except BaseException as error:
+            failure = _as_maintenance_error(error, request)
+            if not check:
+                _record_failure(request, failure or error)
+            if failure is None or failure is error:
+                raise
+            raise failure from error
+
+
+def _as_maintenance_error(error: BaseException, request: BackupRequest) -> Optional[MaintenanceError]:
+    if isinstance(error, MaintenanceError):
+        return error
+    if isinstance(error, OSError):
+        return from_oserror(error, str(error.filename or request.destination), "making the backup")
+    return None
+
+
+def _record_failure(request: BackupRequest, error: BaseException) -> None:
+    # A full disk cannot take the record either: the exit code and the age of the freshness record tell.
+    with suppress(MaintenanceError, OSError):
+        update_status(request.destination, request.application, request.kind, last_attempt_at=utc_now(),
+                      last_outcome="failed", last_error=str(error) or type(error).__name__)
+
+
+def _validate(request: BackupRequest) -> None:
+    if request.kind not in KINDS:
+        raise UsageError(f"kind {request.kind!r}", "this kind of backup is unknown", f"Use one of {', '.join(KINDS)}")
+    if not 0 <= request.level <= 9:
+        raise UsageError(f"compression level {request.level}", "gzip's levels are 0 to 9", "Use 6, the default")
+    for path in (request.destination, *request.databases):
+        if not os.path.isabs(path):
+            raise UsageError(path or "(empty path)", "the path is not absolute", "Write the full path")
+    check_sources(request.files)
+    if request.kind in ("database", "full") and not request.databases:
+        raise UsageError(f"kind {request.kind}", "no database is named", "Name at least one database")
+    if request.keep_last < 1:
+        raise UsageError("keep_last", "at least one archive must stay, whatever its age",
+                         "Use 1 or more; 7 is the default")
+    if request.retention_days < 0:
+        raise UsageError("retention_days", "days cannot be negative", "Use 0 to keep for ever; 30 is the default")
+
+
+def _locked(request: BackupRequest, check: bool, progress: Optional[Progress], began: float) -> BackupResult:
+    if not check:
+        remove_leftovers(request.destination)
+    ring = load_ring(request.key_file) if request.key_file else None
+    catalog = Catalog(request.destination, request.application)
+    entries = catalog.entries(request.kind, ring)
+    run = _Run(request, check, progress, began, utc_now(), ring, catalog, entries[-1] if entries else None,
+               read_status(request.destination, request.application, request.kind))
+    with scratch_directory(request.destination) as scratch:
+        content = gather(
+            request.databases if request.kind in ("database", "full") else (), _files(request), scratch=scratch,
+            excluded=[request.destination, *_key_paths(request, ring)], every_database=request.databases,
+            deadline_seconds=request.deadline_seconds,
+            previous_bytes=run.newest.size if run.newest else None, progress=progress)
+        outcome, reason, newest = _decide(run, content)
+        if outcome == "created":
+            return _create(run, content, newest, reason, scratch)
+    pruned, refused = _prune(run)
+    if not check:
+        now = utc_now()
+        update_status(request.destination, request.application, request.kind, last_attempt_at=now,
+                      last_outcome=outcome, last_error=None, last_success_at=now, current_as_of=now,
+                      newest_archive=run.newest.name if run.newest else None, content_id=content.content_id)
+    return _result(run, content, newest, newest, outcome=outcome, reason=reason, pruned=pruned, refused=refused,
+                   verified=outcome == "unchanged")
+
+
+def _files(request: BackupRequest) -> Sequence[FileSource]:
+    if request.kind == "database":
+        return ()
+    return [source for source in request.files if request.kind in ("full", source.part)]
+
+
+def _key_paths(request: BackupRequest, ring: Optional[KeyRing]) -> Sequence[str]:
+    """The key and the older ones beside it: no archive holds the key that opens it."""
+    if not request.key_file or ring is None:
+        return ()
+    return [request.key_file, *(f"{request.key_file}.{key_id}" for key_id in ring.keys)]
+
+
+def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
+    """Outcome, reason, and what is known of the newest archive: which is verified in full before it may stand
+    for today's content."""
+    if run.newest is None:
+        newest, problem = _Newest(None), "there is no archive of this kind yet"
+    else:
+        verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress)
+        if verdict.verdict == "passed" and verdict.manifest is not None:
+            newest = _Newest(run.newest, verdict.manifest.content_id, verdict.manifest.key_id, verdict.sha256)
+            problem = ""
+        else:
+            newest = _Newest(run.newest)
+            problem = f"the newest archive does not verify ({'; '.join(verdict.problems[:1])})"
+    if content.empty:
+        return "nothing", "there is nothing of this kind to back up", newest
+    if run.request.force:
+        return "created", "it was asked for by force", newest
+    if problem:
+        return "created", problem, newest
+    if newest.content_id != content.content_id:
+        return "created", "the content differs from the newest archive", newest
+    if newest.key_id != (run.ring.current.id if run.ring else None):
+        return "created", "the key differs from the newest archive's", newest
+    return "unchanged", "the newest archive holds this content and verifies", newest
+
+
+def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: str) -> BackupResult:
+    request, key = run.request, run.ring.current if run.ring else None
+    sequence = run.catalog.next_sequence(request.kind, run.ring)
+    name = run.catalog.free_name(request.kind, run.started_at, encrypted=key is not None)
+    manifest = build_manifest(content, application=request.application, kind=request.kind, name=name,
+                              key_id=key.id if key else None, created_at=run.started_at, sequence=sequence,
+                              previous=run.newest.name if run.newest else None, level=request.level)
+    if run.check:
+        predicted = sidecar_of(manifest, size=1, sha256="0" * 64, verified_at=run.started_at, level="checksums")
+        pruned, refused = _prune(run, predicted) if request.verify else ((), _UNVERIFIED)
+        after = _Newest(None, content.content_id, manifest.key_id)
+        return _result(run, content, newest, after, outcome="created", reason=reason, pruned=pruned, refused=refused,
+                       verified=request.verify, sequence=sequence)
+    temporary = temporary_name(os.path.join(request.destination, name))
+    try:
+        written = write_archive(temporary, manifest, content, scratch=scratch, progress=run.progress,
+                                options=WriteOptions(key, request.level, request.workers))
+        verified_at = _verify(run, temporary, written.sha256) if request.verify else None
+        entry = run.catalog.publish(temporary, name, sidecar_of(
+            manifest, size=written.size, sha256=written.sha256, verified_at=verified_at,
+            level="checksums" if verified_at else None))
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+    now = utc_now()
+    update_status(request.destination, request.application, request.kind, last_attempt_at=now,
+                  last_outcome="created", last_error=None, last_success_at=now, current_as_of=run.started_at,
+                  newest_archive=name, content_id=content.content_id,
+                  **({"last_verified_at": verified_at, "last_verified_archive": name,
+                      "last_verification": "passed"} if verified_at else {}))
+    pruned, refused = _prune(run) if verified_at else ((), _UNVERIFIED)
+    return _result(run, content, newest, _Newest(entry, content.content_id, manifest.key_id, written.sha256),
+                   outcome="created", reason=reason, pruned=pruned, refused=refused, verified=verified_at is not None,
+                   sequence=sequence, archive_bytes=written.size,
+                   warnings=tuple(f"{member} changed while it was archived" for member in written.changed))
+
+
+def _verify(run: _Run, temporary: str, sha256: str) -> datetime:
+    verdict = check_archive(temporary, run.ring, level="checksums", progress=run.progress, check_name=False)
+    problems = verdict.problems
+    if verdict.verdict == "passed" and verdict.sha256 != sha256:
+        problems = ("what was read back differs from what was written",)
+    if problems or verdict.verdict != "passed":
+        raise ArchiveError(temporary, f"the archive was written and does not verify: {'; '.join(problems)}",
+                           "It was removed and the older ones were kept: check the memory and the disk of this host")
+    return utc_now()
+
+
+def _prune(run: _Run, predicted: Optional[Sidecar] = None) -> tuple[tuple[str, ...], Optional[str]]:
+    """Retention; in check mode as if the archive that ``predicted`` describes were there already."""
+    if not run.request.prune:
+        return (), None
+    entries = run.catalog.entries(run.request.kind, run.ring)
+    if predicted is not None:
+        entries += (Entry(predicted.name, os.path.join(run.request.destination, predicted.name),
+                          predicted.application, predicted.kind, run.started_at, predicted.sequence, predicted.size,
+                          predicted.encrypted, predicted),)
+    return apply_retention(run.catalog, entries, now=run.started_at, retention_days=run.request.retention_days,
+                           keep_last=run.request.keep_last,
+                           last_run_at=run.status.last_success_at if run.status else None, check=run.check)
+
+
+def _facts(newest: _Newest) -> dict[str, Any]:
+    return {"archive": newest.entry.name if newest.entry else None, "content_id": newest.content_id,
+            "key_id": newest.key_id}
+
+
+def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, outcome: str, reason: str,
+            pruned: tuple[str, ...], refused: Optional[str], verified: bool, sequence: Optional[int] = None,
+            archive_bytes: Optional[int] = None, warnings: tuple[str, ...] = ()) -> BackupResult:
+    entry = after.entry
+    snapshot_warnings = tuple(w for s in content.snapshots for w in s.warnings)
+    absent = tuple(f"{path} does not exist and is optional" for path in content.collection.absent)
+    skipped = tuple(f"{path} was left out: {why}" for path, why in content.collection.skipped)
+    return BackupResult(
+        changed=outcome == "created" or bool(pruned), outcome=outcome, reason=reason, kind=run.request.kind,
+        archive=entry.path if entry else None, sequence=sequence if sequence is not None else
+        (entry.sequence if entry else None), content_id=content.content_id,
+        snapshots=tuple(describe(s) for s in content.snapshots),
+        files=sum(1 for f in content.collection.files if f.type == "file"), size_bytes=content.size_bytes,
+        archive_bytes=archive_bytes if archive_bytes is not None else (entry.size if entry else None),
+        sha256=after.sha256, encrypted=run.ring is not None, key_id=after.key_id, verified=verified, pruned=pruned,
+        prune_refused=refused, absent=content.collection.absent, skipped=content.collection.skipped,
+        warnings=snapshot_warnings + content.collection.warnings + absent + skipped + warnings,
+        before=_facts(before), after=_facts(after) if outcome != "created" or not run.check else
+        {**_facts(after), "archive": "(a new archive)"},
+        current_as_of=iso(run.started_at) if outcome != "nothing" else None,
+        seconds=round(time.monotonic() - run.began, 3))

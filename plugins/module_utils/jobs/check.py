@@ -1,0 +1,196 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One archive read from end to end: every byte authenticated, every digest compared, databases opened on request."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import IO, Any, BinaryIO, Callable, Optional, cast
+
+from ..archive.digests import MemberDigest
+from ..archive.keys import KeyRing
+from ..archive.manifest import DatabaseEntry, Manifest
+from ..archive.reader import ArchiveReader, MemberInfo, open_archive
+from ..errors import ArchiveError, DestinationError, KeyFileError, MaintenanceError, from_oserror
+from ..files import CHUNK_BYTES, free_bytes, scratch_directory, sha256_file
+from ..sqlite.check import check
+from ..sqlite.digest import DatabaseDigester
+from ..sqlite.inspect import read_contents
+from ..sqlite.source import open_private
+from ..sqlite.trial import write_trial
+from ..units import Progress, format_bytes
+
+LEVELS = ("checksums", "integrity", "restore")
+
+SinkFor = Callable[[MemberInfo], Optional[BinaryIO]]
+
+
+@dataclass(frozen=True)
+class ArchiveCheck:
+    """``verdict`` is passed, failed, or unknown (it could not be told, for instance without the key); ``problems``
+    say why; ``manifest`` and ``sha256`` (of the archive as stored) are there when it could be read."""
+
+    path: str
+    verdict: str
+    level: str
+    problems: tuple[str, ...] = ()
+    manifest: Optional[Manifest] = None
+    sha256: Optional[str] = None
+    key_id: Optional[str] = None
+    databases: tuple[dict[str, Any], ...] = ()
+    members: tuple[MemberDigest, ...] = ()
+    seconds: float = 0.0
+
+
+class _HashSink:
+    """A table of page digests that is only hashed."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return len(data)
+
+
+def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Optional[str] = None,
+                  progress: Optional[Progress] = None, check_name: bool = True) -> ArchiveCheck:
+    """Judges the archive at ``path``; damage is a verdict and not an exception.
+
+    ``level`` checksums reads and compares everything; integrity unpacks the databases into ``scratch`` and runs
+    ``PRAGMA integrity_check`` and the row counts of the manifest; restore unpacks everything there and opens the
+    databases as the application would, sidecars and all. Raises DestinationError for scratch without room.
+    """
+    began = time.monotonic()
+    unknown = ArchiveCheck(path, "unknown", level)
+    try:
+        sha256 = sha256_file(path)
+        with open_archive(path, ring, check_name=check_name) as reader:
+            found = replace(unknown, manifest=reader.manifest, sha256=sha256, key_id=reader.key_id)
+            if level == "checksums":
+                members = read_through(reader, lambda info: None, progress)
+                databases: tuple[dict[str, Any], ...] = ()
+            else:
+                members, databases = _unpack_and_open(reader, level, scratch or os.path.dirname(path), progress)
+        problems = tuple(f"{row['name']}: {problem}" for row in databases for problem in row["problems"])
+        verdict = replace(found, verdict="failed" if problems else "passed", problems=problems, databases=databases,
+                          members=members)
+    except ArchiveError as error:
+        verdict = replace(unknown, verdict="failed", problems=(error.cause,))
+    except KeyFileError as error:
+        verdict = replace(unknown, problems=(f"{error.subject}: {error.cause}",))
+    except PermissionError as error:
+        verdict = replace(unknown, problems=(f"it cannot be read: {error.strerror}",))
+    except OSError as error:
+        verdict = replace(unknown, verdict="failed", problems=(f"it cannot be read: {error.strerror or error}",))
+    return replace(verdict, seconds=round(time.monotonic() - began, 3))
+
+
+def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Progress]) -> tuple[MemberDigest, ...]:
+    """Reads every member to the end, writes it to the sink that ``sink_for`` names (None: nowhere), and compares
+    databases page by page with the manifest. Returns the proven digests of all members. Raises ArchiveError; what a
+    sink raises goes through."""
+    databases = {entry.member: entry for entry in reader.manifest.databases}
+    tables: dict[str, str] = {}
+    total = sum(entry.size for entry in databases.values()) + sum(file.size for file in reader.manifest.files)
+    done = 0
+    for info, stream in reader.members():
+        entry = databases.get(info.name)
+        table = _HashSink()
+        digester = DatabaseDigester(info.name, cast(IO[bytes], table)) if entry else None
+        plain = hashlib.sha256()
+        sink = sink_for(info)
+        while True:
+            chunk = stream.read(CHUNK_BYTES)
+            if not chunk:
+                break
+            plain.update(chunk)
+            if digester is not None:
+                digester.update(chunk)
+            if sink is not None:
+                sink.write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress("verify", min(done, total), total)
+        if entry is not None and digester is not None:
+            _compare(reader.manifest.name, entry, digester)
+            tables[entry.page_digests] = table.digest.hexdigest()
+        if info.name in tables and tables[info.name] != plain.hexdigest():
+            raise ArchiveError(reader.manifest.name, f"{info.name} does not list the pages of the database",
+                               "Use another archive")
+    return reader.finish()
+
+
+def _compare(archive: str, entry: DatabaseEntry, digester: DatabaseDigester) -> None:
+    try:
+        digests = digester.finish()
+    except MaintenanceError as error:
+        raise ArchiveError(archive, f"{entry.member} is not a whole database: {error.cause}",
+                           "Use another archive") from error
+    for what in ("size", "page_size", "page_count", "sha256", "content_sha256"):
+        if getattr(digests, what) != getattr(entry, what):
+            raise ArchiveError(archive, f"the {what} of {entry.member} is not the one that the manifest names",
+                               "Use another archive")
+
+
+def inspect_unpacked(path: str, entry: DatabaseEntry) -> dict[str, Any]:
+    """Opens an unpacked database (a private copy): name, rows by table, and the problems found (none: good)."""
+    problems: list[str] = list(check(path, "full"))
+    rows: dict[str, int] = {}
+    if not problems:
+        with open_private(path) as connection:
+            contents = read_contents(connection)
+        rows = dict(contents.rows)
+        if rows != dict(entry.rows):
+            problems.append("the rows of its tables are not those that the manifest counts")
+        if contents.schema_sha256 != entry.schema_sha256:
+            problems.append("its schema is not the one that the manifest names")
+    return {"name": entry.name, "rows": rows, "rows_total": sum(rows.values()), "problems": tuple(problems)}
+
+
+def _unpack_and_open(reader: ArchiveReader, level: str, parent: str,
+                     progress: Optional[Progress]) -> tuple[tuple[MemberDigest, ...], tuple[dict[str, Any], ...]]:
+    manifest = reader.manifest
+    needed = sum(entry.size for entry in manifest.databases)
+    needed += sum(file.size for file in manifest.files) if level == "restore" else 0
+    if free_bytes(parent) < needed:
+        raise DestinationError(parent, f"the test needs {format_bytes(needed)} and {format_bytes(free_bytes(parent))} "
+                               "are free", "Name a scratch directory with more room")
+    with scratch_directory(parent) as scratch:
+        members = unpack(reader, scratch, everything=level == "restore", progress=progress)
+        rows = []
+        for entry in manifest.databases:
+            path = os.path.join(scratch, entry.member)
+            row = inspect_unpacked(path, entry)
+            if level == "restore" and not row["problems"]:
+                row = {**row, "problems": write_trial(path, journal_mode=entry.journal_mode)}
+            rows.append(row)
+        return members, tuple(rows)
+
+
+def unpack(reader: ArchiveReader, directory: str, *, everything: bool,
+           progress: Optional[Progress]) -> tuple[MemberDigest, ...]:
+    """Unpacks databases (and with ``everything`` the files) below ``directory``, and returns the proven digests.
+    Raises ArchiveError, DestinationError."""
+    wanted = {entry.member for entry in reader.manifest.databases}
+    if everything:
+        wanted |= {file.member for file in reader.manifest.files if file.type == "file"}
+    with ExitStack() as current:
+
+        def sink_for(info: MemberInfo) -> Optional[BinaryIO]:
+            current.close()
+            if info.name not in wanted:
+                return None
+            path = os.path.join(directory, info.name)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            return current.enter_context(open(path, "xb"))
+
+        try:
+            return read_through(reader, sink_for, progress)
+        except OSError as error:
+            raise from_oserror(error, directory, "unpacking the archive") from error

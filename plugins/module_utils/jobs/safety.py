@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Safety copies: what a restore replaced, kept beside it, so that it can be undone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Optional
+
+from ..errors import RestoreError, from_oserror
+from ..files import atomic_write, fsync_directory
+from ..units import iso, parse_time, stamp
+from .collect import SAFETY_NAME, SIDECARS
+from .restore_journal import Rename, read_owned_json
+
+FORMAT = "feedforward-maintenance safety copy"
+RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One path that a restore installed: ``safety`` is where the old file lies (None: there was none)."""
+
+    target: str
+    safety: Optional[str]
+    database: bool
+
+
+@dataclass(frozen=True)
+class SafetyCopy:
+    """``path`` is the directory (mode 0700); ``state`` is kept or undone; ``others`` are further directories that
+    belong to it, on other file systems."""
+
+    path: str
+    created_at: datetime
+    archive: str
+    state: str
+    moved: tuple[Moved, ...]
+    others: tuple[str, ...] = ()
+
+
+def directory_for(target: str, moment: datetime) -> str:
+    """A name beside ``target`` that is free: ``<base>.before-restore-<stamp>``, numbered where that exists."""
+    base = f"{target}.before-restore-{stamp(moment)}"
+    path, number = base, 2
+    while os.path.lexists(path):
+        path, number = f"{base}-{number}", number + 1
+    return path
+
+
+def make_directory(path: str) -> None:
+    """Creates the directory with mode 0700, durable. Raises DestinationError."""
+    try:
+        os.mkdir(path, 0o700)
+        fsync_directory(os.path.dirname(path))
+    except OSError as error:
+        raise from_oserror(error, path, "creating the safety copy") from error
+
+
+def set_aside(target: str, directory: str, *, database: bool, number: int) -> tuple[list[Moved], list[Rename]]:
+    """The renames that move ``target`` (of a database: with its sidecars) into ``directory``."""
+    moved: list[Moved] = []
+    renames: list[Rename] = []
+    for suffix in ("", *SIDECARS) if database else ("",):
+        path = target + suffix
+        safety: Optional[str] = None
+        if os.path.lexists(path):
+            # Sidecars keep their names beside the database, so that the safety copy can be opened as it is.
+            base = os.path.basename(path) if database else f"{number}-{os.path.basename(path)}"
+            safety = os.path.join(directory, base[-200:])
+            renames.append((path, safety))
+        if safety is not None or not suffix:
+            moved.append(Moved(path, safety, database and not suffix))
+    return moved, renames
+
+
+def write_record(copy: SafetyCopy) -> None:
+    """Writes the record of a safety copy, atomically. Raises DestinationError."""
+    value = {"format": FORMAT, "version": 1, "created_at": iso(copy.created_at), "archive": copy.archive,
+             "state": copy.state, "others": copy.others,
+             "moved": [{"target": m.target, "safety": m.safety, "database": m.database} for m in copy.moved]}
+    atomic_write(os.path.join(copy.path, RECORD), json.dumps(value, indent=1).encode("utf-8") + b"\n")
+
+
+def read_record(path: str) -> SafetyCopy:
+    """The safety copy in directory ``path``. Raises RestoreError when there is none, or it is not ours."""
+    path = os.path.abspath(path)
+    try:
+        value = read_owned_json(os.path.join(path, RECORD), FORMAT)
+        return _from_dict(path, value)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RestoreError(path, "there is no safety copy of a restore here",
+                           "Name the directory that the restore printed: <database>.before-restore-<time>") from None
+    except OSError as error:
+        raise RestoreError(path, f"the safety copy cannot be read: {error.strerror}",
+                           "Run as the user who restored") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RestoreError(path, f"the record of the safety copy is damaged ({error})",
+                           "Stop the application and move the files back by hand") from error
+
+
+def _from_dict(path: str, value: dict[str, Any]) -> SafetyCopy:
+    moved = tuple(Moved(str(item["target"]), item["safety"], bool(item["database"])) for item in value["moved"])
+    return SafetyCopy(path, parse_time(value["created_at"]), str(value["archive"]), str(value["state"]), moved,
+                      tuple(str(item) for item in value["others"]))
+
+
+def expired(directories: Sequence[str], *, now: datetime, safety_days: int) -> tuple[SafetyCopy, ...]:
+    """Safety copies of ours in ``directories`` that are older than ``safety_days``; anything else is not named."""
+    found: list[SafetyCopy] = []
+    for directory in sorted(set(directories)):
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            if not SAFETY_NAME.search(name) or os.path.islink(path) or not os.path.isdir(path):
+                continue
+            try:
+                copy = read_record(path)
+            except RestoreError:
+                continue
+            if now - copy.created_at > timedelta(days=safety_days):
+                found.append(copy)
+    return tuple(found)
+
+
+def remove(copy: SafetyCopy) -> None:
+    """Removes a safety copy with the directories that belong to it."""
+    for path in (*copy.others, copy.path):
+        if SAFETY_NAME.search(os.path.basename(path)):
+            shutil.rmtree(path, ignore_errors=True)

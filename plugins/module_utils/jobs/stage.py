@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""New files beside their targets, complete, checked and durable, before anything old is touched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import BinaryIO, Optional, Union
+
+from ..archive.manifest import DatabaseEntry, FileEntry
+from ..archive.reader import MemberInfo, open_archive
+from ..errors import RestoreError, from_oserror
+from ..files import fsync_directory, owner_ids, temporary_name
+from ..units import Progress
+from .check import inspect_unpacked, read_through
+from .restore_plan import RestorePlan, RestoreStep, existing_parent
+
+ACCESS_ACL = "system.posix_acl_access"
+
+Item = Union[DatabaseEntry, FileEntry]
+
+
+@dataclass
+class Staged:
+    """``files`` pairs each step with its staged path; ``made`` are directories that were created on the way."""
+
+    files: list[tuple[RestoreStep, str]] = field(default_factory=list)
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def discard(self) -> None:
+        """Removes what was staged, and directories of ours that are still empty."""
+        for _step, path in self.files:
+            if os.path.lexists(path):
+                os.unlink(path)
+        for path in reversed(self.made):
+            try:
+                os.rmdir(path)
+            except OSError:
+                # Somebody put a file there: it is no longer ours to remove.
+                continue
+
+
+def stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
+    """Unpacks what ``plan`` creates or replaces to names beside the targets, with owner and mode, fsynced.
+
+    The archive is read to its end and every digest compared; databases pass ``integrity_check`` and have the rows
+    of the manifest. Raises ArchiveError, RestoreError, DestinationError; nothing is left after an error.
+    """
+    staged = Staged()
+    items: dict[str, Item] = {d.member: d for d in plan.manifest.databases}
+    items.update({f.member: f for f in plan.manifest.files})
+    wanted = {step.member: step for step in plan.steps if step.action in ("create", "replace")}
+    try:
+        for step in plan.steps:
+            if step.kind == "directory" and step.action == "create":
+                _make_directory(plan, step, items[step.member], staged)
+        _unpack(plan, wanted, items, staged, progress)
+        for step, path in staged.files:
+            item = items[step.member]
+            if isinstance(item, DatabaseEntry):
+                report = inspect_unpacked(path, item)
+                if report["problems"]:
+                    raise RestoreError(step.target, f"the restored copy is not good: {'; '.join(report['problems'])}",
+                                       "Nothing was changed; restore another archive")
+                staged.rows[item.name] = report["rows"]
+        for directory in sorted({os.path.dirname(path) for _step, path in staged.files}):
+            fsync_directory(directory)
+    except OSError as error:
+        staged.discard()
+        raise from_oserror(error, str(error.filename or plan.archive), "unpacking beside the target") from error
+    except BaseException:
+        staged.discard()
+        raise
+    return staged
+
+
+def _unpack(plan: RestorePlan, wanted: dict[str, RestoreStep], items: dict[str, Item], staged: Staged,
+            progress: Optional[Progress]) -> None:
+    current: list[tuple[BinaryIO, RestoreStep, Item]] = []
+
+    def finish() -> None:
+        for stream, step, item in current:
+            with stream:
+                stream.flush()
+                _give_rights(stream.fileno(), plan, step, item, staged)
+                os.fsync(stream.fileno())
+        current.clear()
+
+    def sink_for(info: MemberInfo) -> Optional[BinaryIO]:
+        finish()
+        step = wanted.get(info.name)
+        if step is None or step.kind == "directory":
+            return None
+        item = items[step.member]
+        _make_parents(plan, step.target, item, staged)
+        path = temporary_name(step.target)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        staged.files.append((step, path))
+        current.append((os.fdopen(handle, "wb"), step, item))
+        return current[0][0]
+
+    try:
+        with open_archive(plan.archive, plan.ring) as reader:
+            read_through(reader, sink_for, progress)
+        finish()
+    finally:
+        for stream, _step, _item in current:
+            stream.close()
+
+
+def _owner(plan: RestorePlan, step: RestoreStep, item: Item) -> tuple[int, int, int]:
+    """uid, gid and mode: what the request names, else those of the file that is there, else the archive's."""
+    uid, gid = owner_ids(item.user, item.group, item.uid, item.gid)
+    mode = item.mode
+    if step.kind != "database":
+        return uid, gid, mode
+    if os.path.exists(step.target):
+        status = os.stat(step.target)
+        uid, gid, mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+    return requested_rights(plan, uid, gid, mode)
+
+
+def requested_rights(plan: RestorePlan, uid: int, gid: int, mode: int) -> tuple[int, int, int]:
+    """The given rights, overridden by what the request names. Raises RestoreError for an unknown user or group."""
+    request = plan.request
+    new_uid, new_gid = owner_ids(request.owner or "", request.group or "", uid, gid)
+    for name, known in ((request.owner, owner_ids(request.owner or "", "", -1, -1)[0]),
+                        (request.group, owner_ids("", request.group or "", -1, -1)[1])):
+        if name and known == -1:
+            raise RestoreError(name, "this user or group does not exist on this host", "Create it, or name another")
+    return new_uid, new_gid, mode if request.mode is None else request.mode
+
+
+def _give_rights(handle: int, plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) -> None:
+    uid, gid, mode = _owner(plan, step, item)
+    status = os.fstat(handle)
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        try:
+            os.fchown(handle, uid, gid)
+        except PermissionError:
+            staged.warnings.append(f"{step.target} belongs to the user who restores: only root can change its owner")
+    os.fchmod(handle, mode)
+    if os.path.exists(step.target):
+        try:
+            os.setxattr(handle, ACCESS_ACL, os.getxattr(step.target, ACCESS_ACL))
+        except OSError:
+            # No list there, or a file system without them: the mode says it all.
+            return
+
+
+def _make_parents(plan: RestorePlan, target: str, item: Item, staged: Staged) -> None:
+    """Directories on the way to ``target`` that are missing: mode 0750, owned like the file."""
+    parent, missing = os.path.dirname(target), []
+    stop = existing_parent(target)
+    while parent != stop:
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    for path in reversed(missing):
+        os.mkdir(path, 0o750)
+        staged.made.append(path)
+        uid, gid = owner_ids(item.user, item.group, item.uid, item.gid)
+        if os.geteuid() == 0:
+            os.chown(path, uid, gid)
+        staged.warnings.append(f"the directory {path} was missing and was made")
+        fsync_directory(os.path.dirname(path))
+
+
+def _make_directory(plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) -> None:
+    if os.path.isdir(step.target):
+        return
+    _make_parents(plan, step.target, item, staged)
+    os.mkdir(step.target, item.mode)
+    staged.made.append(step.target)
+    uid, gid = owner_ids(item.user, item.group, item.uid, item.gid)
+    if os.geteuid() == 0:
+        os.chown(step.target, uid, gid)
+    os.chmod(step.target, item.mode)
+    fsync_directory(os.path.dirname(step.target))

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From gathered content to an archive on disk: manifest, members, sidecar."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Optional
+
+from ..archive.keys import Key
+from ..archive.manifest import DatabaseEntry, FileEntry, Manifest, SkippedEntry
+from ..archive.writer import ArchiveWriter, WrittenArchive
+from ..catalog.sidecar import DatabaseSummary, Sidecar
+from ..sqlite.snapshot import Snapshot
+from ..units import Progress, iso, parse_time
+from ..version import VERSION
+from .collect import CollectedFile
+from .gather import Content
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How to write: with which key (None: unencrypted), gzip level 0 to 9, workers (None: one a core)."""
+
+    key: Optional[Key]
+    level: int = 6
+    workers: Optional[int] = None
+
+
+def build_manifest(content: Content, *, application: str, kind: str, name: str, key_id: Optional[str],
+                   created_at: datetime, sequence: int, previous: Optional[str], level: int) -> Manifest:
+    """The manifest of an archive that is about to be written."""
+    return Manifest(
+        name=name, application=application, kind=kind, sequence=sequence, host=socket.gethostname(),
+        created_at=iso(created_at), previous=previous, content_id=content.content_id, encrypted=key_id is not None,
+        key_id=key_id, compression={"method": "gzip", "level": level},
+        software={"collection": VERSION, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
+        databases=tuple(_database_entry(taken) for taken in content.snapshots),
+        files=tuple(_file_entry(file) for file in content.collection.files),
+        absent=content.collection.absent,
+        skipped=tuple(SkippedEntry(path, why) for path, why in content.collection.skipped),
+        warnings=content.collection.warnings)
+
+
+def _database_entry(taken: Snapshot) -> DatabaseEntry:
+    source, digests, contents = taken.source, taken.digests, taken.contents
+    return DatabaseEntry(
+        name=taken.name, member=f"databases/{taken.name}", source=source.path, taken_at=iso(taken.taken_at),
+        size=digests.size, page_size=digests.page_size, page_count=digests.page_count, sha256=digests.sha256,
+        content_sha256=digests.content_sha256, schema_sha256=contents.schema_sha256, rows=contents.rows,
+        journal_mode=taken.journal_mode, user_version=contents.user_version, application_id=contents.application_id,
+        page_digests=f"page-digests/{taken.name}", integrity="ok", uid=source.uid, gid=source.gid, mode=source.mode,
+        user=source.user, group=source.group)
+
+
+def _file_entry(file: CollectedFile) -> FileEntry:
+    return FileEntry(member="files/" + file.path.lstrip("/"), path=file.path, part=file.part, type=file.type,
+                     size=file.size, sha256=file.sha256, uid=file.uid, gid=file.gid, mode=file.mode, user=file.user,
+                     group=file.group)
+
+
+def write_archive(path: str, manifest: Manifest, content: Content, *, options: WriteOptions, scratch: str,
+                  progress: Optional[Progress] = None) -> WrittenArchive:
+    """Writes the archive to ``path`` (which must not exist) and makes it durable; nothing is left after an error."""
+    with ArchiveWriter(path, key=options.key, level=options.level, workers=options.workers, scratch=scratch) as writer:
+        writer.add_manifest(manifest)
+        for taken, entry in zip(content.snapshots, manifest.databases):
+            moment = taken.taken_at.timestamp()
+            writer.add_file(entry.member, taken.path, mode=entry.mode, uid=entry.uid, gid=entry.gid, user=entry.user,
+                            group=entry.group, mtime=moment, progress=progress)
+            writer.add_file(entry.page_digests, taken.page_digests_path, mode=0o600, uid=0, gid=0, user="root",
+                            group="root", mtime=moment, progress=progress)
+        for file, item in zip(content.collection.files, manifest.files):
+            if file.type == "directory":
+                writer.add_directory(item.member, mode=file.mode, uid=file.uid, gid=file.gid, user=file.user,
+                                     group=file.group, mtime=file.mtime)
+            elif os.path.lexists(file.path):
+                writer.add_file(item.member, file.path, mode=file.mode, uid=file.uid, gid=file.gid, user=file.user,
+                                group=file.group, mtime=file.mtime, progress=progress)
+            else:
+                writer.mark_vanished(item.member)
+        return writer.finish()
+
+
+def sidecar_of(manifest: Manifest, *, size: int, sha256: str, verified_at: Optional[datetime],
+               level: Optional[str]) -> Sidecar:
+    """The sidecar that belongs to an archive of ``size`` bytes whose manifest was read or just written."""
+    parts = [*(["databases"] if manifest.databases else []), *sorted({file.part for file in manifest.files})]
+    return Sidecar(
+        name=manifest.name, application=manifest.application, kind=manifest.kind, sequence=manifest.sequence,
+        created_at=parse_time(manifest.created_at), size=size, sha256=sha256, content_id=manifest.content_id,
+        encrypted=manifest.encrypted, key_id=manifest.key_id,
+        databases=tuple(DatabaseSummary(d.name, d.size, d.page_count, d.content_sha256, sum(d.rows.values()))
+                        for d in manifest.databases),
+        parts=tuple(parts), verified_at=verified_at, verified_level=level,
+        verification="passed" if verified_at else None)
+
+
