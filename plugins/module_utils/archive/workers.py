@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blocks of work on several threads, results in order, memory bounded.
+
+zlib, hashlib and AES-GCM release the interpreter lock for large blocks, so threads are enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, Callable, Optional
+
+_MOST_WORKERS = 16
+
+
+def worker_count(workers: Optional[int]) -> int:
+    """``workers``, or by default the number of processors that this process may use (at most 16)."""
+    if workers is None:
+        workers = len(os.sched_getaffinity(0))
+    return max(1, min(workers, _MOST_WORKERS))
+
+
+class OrderedQueue:
+    """Hands blocks to an executor and delivers the results in the order of submission, on the caller's thread.
+
+    At most ``limit`` blocks are in flight (waiting, being worked on, or done and not yet delivered): ``submit``
+    waits for the oldest one otherwise. An exception of a worker is raised where its result was due.
+    """
+
+    def __init__(self, deliver: Callable[[bytes], Any], *, workers: Optional[int] = None,
+                 executor: Optional[Executor] = None) -> None:
+        count = worker_count(workers)
+        self.limit = count + 2
+        self._deliver = deliver
+        self._owned = executor is None
+        self._executor = executor or ThreadPoolExecutor(count, thread_name_prefix="archive")
+        self._pending: deque[Future[bytes]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """Blocks that were submitted and not yet delivered."""
+        return len(self._pending)
+
+    def submit(self, function: Callable[..., bytes], *arguments: Any) -> None:
+        """Queues ``function(*arguments)``; may deliver older results first."""
+        while self._pending and (len(self._pending) >= self.limit or self._pending[0].done()):
+            self._deliver(self._pending.popleft().result())
+        self._pending.append(self._executor.submit(function, *arguments))
+
+    def finish(self) -> None:
+        """Delivers everything that is in flight, and ends the threads of an own executor."""
+        try:
+            while self._pending:
+                self._deliver(self._pending.popleft().result())
+        finally:
+            if self._owned:
+                self._executor.shutdown(wait=True)
