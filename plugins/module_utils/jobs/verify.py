@@ -115,7 +115,8 @@ def _entries(request: VerifyRequest, ring: Optional[KeyRing]) -> Sequence[Entry]
 def _judge(entry: Entry, checked: ArchiveCheck, ring: Optional[KeyRing]) -> ArchiveCheck:
     """A key that should fit and does not means damage; an archive that was replaced is not the one we made."""
     sidecar = entry.sidecar
-    if checked.verdict == "unknown" and sidecar is not None and ring is not None and sidecar.key_id in ring.keys:
+    if (checked.verdict == "unknown" and ring is not None and sidecar is not None and sidecar.key_id is not None
+            and ring.find(sidecar.key_id) is not None):
         return replace(checked, verdict="failed",
                        problems=(f"the key {sidecar.key_id} that encrypted it does not open it any more",))
     return checked
