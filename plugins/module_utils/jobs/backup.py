@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import Any, Optional
 
 from ..archive.keys import KeyRing, load_ring
+from ..archive.manifest import Manifest
 from ..catalog.catalog import Catalog, Entry
 from ..catalog.lock import catalog_lock
 from ..catalog.names import KINDS
-from ..catalog.sidecar import Sidecar
+from ..catalog.sidecar import Sidecar, write_sidecar
 from ..catalog.status import StatusRecord, read_status, update_status
 from ..config import Settings
 from ..errors import ArchiveError, MaintenanceError, UsageError, from_oserror
@@ -135,6 +136,7 @@ class _Newest:
     content_id: Optional[str] = None
     key_id: Optional[str] = None
     sha256: Optional[str] = None
+    manifest: Optional[Manifest] = None
 
 
 def run_backup(request: BackupRequest, *, check: bool = False, progress: Optional[Progress] = None) -> BackupResult:
@@ -209,12 +211,22 @@ def _locked(request: BackupRequest, check: bool, progress: Optional[Progress], b
             return _create(run, content, newest, reason, scratch)
     pruned, refused = _prune(run)
     if not check:
-        now = utc_now()
-        update_status(request.destination, request.application, request.kind, last_attempt_at=now,
-                      last_outcome=outcome, last_error=None, last_success_at=now, current_as_of=now,
-                      newest_archive=run.newest.name if run.newest else None, content_id=content.content_id)
+        _record_unchanged(run, content, newest, outcome)
     return _result(run, content, newest, newest, outcome=outcome, reason=reason, pruned=pruned, refused=refused,
                    verified=outcome == "unchanged")
+
+
+def _record_unchanged(run: _Run, content: Content, newest: _Newest, outcome: str) -> None:
+    """Moves the freshness record; the newest archive has just been verified in full, which is recorded as well."""
+    request, now = run.request, utc_now()
+    verified: dict[str, Any] = {}
+    if outcome == "unchanged" and newest.entry and newest.manifest and newest.sha256:
+        write_sidecar(newest.entry.path, sidecar_of(newest.manifest, size=newest.entry.size, sha256=newest.sha256,
+                                                    verified_at=now, level="checksums"))
+        verified = {"last_verified_at": now, "last_verified_archive": newest.entry.name, "last_verification": "passed"}
+    update_status(request.destination, request.application, request.kind, last_attempt_at=now, last_outcome=outcome,
+                  last_error=None, last_success_at=now, current_as_of=run.started_at,
+                  newest_archive=newest.entry.name if newest.entry else None, content_id=content.content_id, **verified)
 
 
 def _files(request: BackupRequest) -> Sequence[FileSource]:
@@ -227,7 +239,7 @@ def _key_paths(request: BackupRequest, ring: Optional[KeyRing]) -> Sequence[str]
     """The key and the older ones beside it: no archive holds the key that opens it."""
     if not request.key_file or ring is None:
         return ()
-    return [request.key_file, *(f"{request.key_file}.{key_id}" for key_id in ring.keys)]
+    return [request.key_file, *(f"{request.key_file}.{key.id}" for key in ring.keys)]
 
 
 def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
@@ -238,7 +250,8 @@ def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
     else:
         verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress)
         if verdict.verdict == "passed" and verdict.manifest is not None:
-            newest = _Newest(run.newest, verdict.manifest.content_id, verdict.manifest.key_id, verdict.sha256)
+            newest = _Newest(run.newest, verdict.manifest.content_id, verdict.manifest.key_id, verdict.sha256,
+                             verdict.manifest)
             problem = ""
         else:
             newest = _Newest(run.newest)
