@@ -96,12 +96,15 @@ class Site:
         return sorted(name for name in os.listdir(self.archives) if name.endswith((".tar.gz", ".tar.gz.enc")))
 
     def tree(self, directory=None):
-        """Every path below ``directory`` (default: the application) with its content's digest and mode."""
+        """Every path below ``directory`` (default: the application) with its content's digest and mode, but for the
+        index and the empty log that SQLite makes beside a WAL database that is read."""
         found = {}
         for base, folders, files in os.walk(directory or self.home):
             for name in folders + files:
                 path = os.path.join(base, name)
                 status = os.lstat(path)
+                if name.endswith("-shm") or (name.endswith("-wal") and status.st_size == 0):
+                    continue
                 content = sha256_file(path) if name in files and os.path.isfile(path) else None
                 found[os.path.relpath(path, directory or self.home)] = (status.st_mode, content)
         return found
