@@ -1,13 +1,12 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the feedforward.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Boots Debian hosts for tests: systemd as PID 1, cron, sshd, a sandbox that is real. Also their Ansible inventory.
 
-    bed.py up HOST...        boot what is not running        bed.py renew HOST...   boot anew, bare
-    bed.py down [HOST...]    remove (default: all)           bed.py exec HOST COMMAND...
-    bed.py status            what runs                       bed.py missing         what this machine lacks
-    bed.py --list            the inventory
+    bed up HOST...        boot what is not running        bed renew HOST...   boot anew, bare
+    bed down [HOST...]    remove (default: all)           bed exec HOST COMMAND...
+    bed status            what runs                       bed missing         what this machine lacks
+    bed --list            the inventory
 
 A host's name is its suite and its use, and both are groups: ``trixie-shared`` is in ``trixie`` and in ``shared``.
 A checkout's hosts are its own; TESTBED=name in the environment gives a second set of them beside the first.
@@ -106,7 +105,7 @@ class Bed:
         variables = {}
         groups: dict[str, dict[str, list[str]]] = {suite: {"hosts": []} for suite in images.SUITES}
         for host, facts in self.running().items():
-            suite, _, use = host.partition("-")
+            suite, use = host.split("-", 1)
             groups[suite]["hosts"].append(host)
             groups.setdefault(use, {"hosts": []})["hosts"].append(host)
             variables[host] = {
@@ -202,13 +201,13 @@ class Bed:
         template = f'{{{{.Names}}}} {{{{index .Labels "{LABEL}"}}}}'
         listing = self.podman.output("ps", "--all", "--filter", f"label={LABEL}", "--format", template)
         for line in listing.splitlines():
-            name, _, state = line.partition(" ")
+            name, state = line.split(" ", 1)
             if state and not Path(state).is_dir():
                 self.podman.run(["rm", "--force", "--ignore", "--time", "0", "--volumes", name])
 
 
 def _suite(host: str) -> str:
-    return host.partition("-")[0]
+    return host.split("-", 1)[0]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -235,7 +234,7 @@ def main(arguments: Sequence[str]) -> int:
     elif command == "--list":
         print(json.dumps(bed.inventory(), indent=2))
     else:
-        raise BedError(f"unknown command {' '.join(arguments)}: see bed.py --help")
+        raise BedError(f"unknown command {' '.join(arguments)}: see bed --help")
     return 0
 
 
@@ -243,4 +242,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except BedError as error:
-        sys.exit(f"bed.py: {error}")
+        sys.exit(f"testbed/bed: {error}")

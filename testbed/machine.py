@@ -58,9 +58,8 @@ def environment(state: Path) -> dict[str, str]:
 
 def _status_field(name: str) -> str:
     for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        key, _, value = line.partition(":")
-        if key == name:
-            return value.strip()
+        if line.startswith(f"{name}:"):
+            return line.split()[1]
     raise BedError(f"/proc/self/status has no {name}: is this Linux?")
 
 
