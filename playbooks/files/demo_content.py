@@ -100,11 +100,11 @@ class Prose:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         syllables = [onset + rime for onset in ONSETS.split() for rime in RIMES.split()]
-        words = ["".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3)))) for _ in range(30000)]
+        words = ["".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3)))) for _word in range(30000)]
         weights = list(itertools.accumulate(1 / (rank + 3000) for rank in range(len(words))))
         self.sentences = [
             " ".join(rng.choices(words, cum_weights=weights, k=rng.randint(7, 24))).capitalize() + ". "
-            for _ in range(25000)
+            for _sentence in range(25000)
         ]
 
     def text(self, sentences: int) -> str:
