@@ -11,16 +11,19 @@ from ..errors import UsageError
 from .output import Output, is_terminal
 
 
-def confirm(output: Output, stdin: Optional[TextIO], word: str, doing: str) -> None:
-    """Returns when the person at the terminal typed ``word``. Raises UsageError when the answer is another one, or
-    when nobody can be asked: standard input or standard error is no terminal."""
+def confirm(output: Output, stdin: Optional[TextIO], word: str, subject: str) -> None:
+    """Returns when the person at the terminal typed ``word``, before ``subject`` is replaced.
+
+    Raises UsageError when the answer is another one, or when nobody can be asked: standard input or standard error
+    is no terminal.
+    """
     if stdin is None or not is_terminal(stdin) or not is_terminal(output.stderr):
-        raise UsageError(word, f"{doing} wants a confirmation, and no terminal is there to ask; nothing was changed",
-                         "Look at the plan with --dry-run, then run again with --yes")
+        raise UsageError(subject, "replacing what is live wants a confirmation, and no terminal is there to ask; "
+                         "nothing was changed", "Look at the plan with --dry-run, then run again with --yes")
     output.prompt(f"Type {word} to go on: ")
     answer = stdin.readline()
     if not answer.endswith("\n"):
         output.prompt("\n")
     if answer.strip() != word:
-        raise UsageError(word, f"not confirmed ({answer.strip() or 'nothing'} was typed); nothing was changed",
+        raise UsageError(subject, f"not confirmed ({answer.strip() or 'nothing'} was typed); nothing was changed",
                          "Run again and type the name exactly, or give --yes")

@@ -88,10 +88,7 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
     if not plan.changed:
         return RestoreResult(False, "restored", plan.archive, _steps(plan), warnings=plan.warnings,
                              rows=_counted(plan), seconds=clock.seconds)
-    for directory, needed, free in plan.needs:
-        if free < needed:
-            raise DestinationError(directory, f"the restore needs {format_bytes(needed)} and {format_bytes(free)} are "
-                                   "free", "Free some space there, then run again; nothing was changed")
+    refuse_without_room(plan)
     with ExitStack() as stack:
         for directory in sorted({existing_parent(target) for target in plan.database_targets}):
             stack.enter_context(_directory_lock(directory))
@@ -132,6 +129,14 @@ def _directory_lock(directory: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def refuse_without_room(plan: RestorePlan) -> None:
+    """Raises DestinationError where a file system has no room for what is unpacked beside the targets."""
+    for directory, needed, free in plan.needs:
+        if free < needed:
+            raise DestinationError(directory, f"the restore needs {format_bytes(needed)} and {format_bytes(free)} are "
+                                   "free", "Free some space there, then run again; nothing was changed")
 
 
 def refuse_holders(targets: Sequence[str], accept_unknown: bool) -> None:

@@ -24,7 +24,7 @@ def output_on(terminal: Terminal) -> Output:
 
 def test_the_typed_name_goes_on(terminal: Terminal) -> None:
     terminal.type("users.db\n")
-    confirm(output_on(terminal), terminal.stdin, "users.db", "replacing a live database")
+    confirm(output_on(terminal), terminal.stdin, "users.db", "/data/users.db")
     assert "Type users.db to go on: " in terminal.shown()
 
 
@@ -33,7 +33,7 @@ def test_the_typed_name_goes_on(terminal: Terminal) -> None:
 def test_anything_else_stops(terminal: Terminal, typed: str, told: str) -> None:
     terminal.type(typed)
     with pytest.raises(UsageError, match=told) as caught:
-        confirm(output_on(terminal), terminal.stdin, "users.db", "replacing a live database")
+        confirm(output_on(terminal), terminal.stdin, "users.db", "/data/users.db")
     assert "nothing was changed" in str(caught.value)
 
 
@@ -41,5 +41,5 @@ def test_without_a_terminal_nobody_is_asked(terminal: Terminal) -> None:
     output = output_on(terminal)
     for source, target in ((None, output), (io.StringIO("users.db\n"), output),
                            (terminal.stdin, Output("p", stdout=None, stderr=io.StringIO(), environ={}))):
-        with pytest.raises(UsageError, match="no terminal is there to ask; nothing was changed. .*--yes"):
-            confirm(target, source, "users.db", "replacing a live database")
+        with pytest.raises(UsageError, match="^/data/users.db: .* no terminal is there to ask; nothing .*--yes"):
+            confirm(target, source, "users.db", "/data/users.db")

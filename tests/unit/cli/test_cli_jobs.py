@@ -32,7 +32,7 @@ def test_backup_verbose_tells_every_figure_and_each_phase(host: Host) -> None:
     done = host.run("backup", "--verbose", "--kind", "full")
     assert done.code == 0
     for text in ("  from ", "journal mode wal", "writers waited at most 0.00 s, 0 restarts", "Files: 1\n",
-                 "Content: ", "SHA-256 of the archive: ", f"Absent, which is allowed: {host.root}/logs", "Time: "):
+                 "Content: ", "SHA-256 of the archive: ", f"! {host.root}/logs does not exist and is optional\n"):
         assert text in done.out
     assert all(line.startswith("\u2713 ") for line in done.err.splitlines()) and "in 0." in done.err
 
@@ -82,7 +82,7 @@ def test_backup_tells_what_was_left_out(host: Host) -> None:
     (host.root / "logs").mkdir()
     (host.root / "logs" / "link").symlink_to("/etc/hostname")
     done = host.run("backup", "--kind", "logs", "--verbose")
-    assert f"! Left out: {host.root}/logs/link: it is a symbolic link to /etc/hostname\n" in done.out
+    assert f"! {host.root}/logs/link" in done.out and "symbolic link to /etc/hostname" in done.out
 
 
 def test_bad_input_is_one_line_with_its_exit_code(host: Host) -> None:
@@ -128,8 +128,8 @@ def test_verify_prints_a_verdict_for_archive_and_database(host: Host) -> None:
     done = host.run("verify", "--level", "restore", "--verbose")
     lines = done.out.splitlines()
     assert done.code == 0
-    assert [line for line in lines if "passed (" in line] == [
-        line for line in lines if line.startswith("\u2713 feedforward-") and ": passed (restore, " in line]
+    assert [line for line in lines if "passed by" in line] == [
+        line for line in lines if line.startswith("\u2713 feedforward-") and ": passed by restore, " in line]
     assert lines.count("  \u2713 users.db: 3 rows in 2 tables") == 2 and lines.count("    users: 3 rows") == 2
     assert "  \u2713 1 file" in lines and lines[-1] == "2 archives: 2 passed"
 
@@ -140,7 +140,7 @@ def test_verify_of_a_damaged_archive_fails_with_6(host: Host) -> None:
         archive.seek(-20, os.SEEK_END)
         archive.write(b"x" * 4)
     done = host.run("verify", "all")
-    assert done.code == 6 and done.out.startswith(f"\u2717 {os.path.basename(path)}: failed (integrity, ")
+    assert done.code == 6 and done.out.startswith(f"\u2717 {os.path.basename(path)}: failed by integrity, ")
     told = host.run("verify", path, "--json")
     assert told.code == 6 and told.err == ""
     assert (told.json()["passed"], [a["verdict"] for a in told.json()["archives"]]) == (False, ["failed"])
@@ -153,7 +153,7 @@ def test_verify_without_the_key_is_unknown_which_is_no_success(host: Host) -> No
     host.backup()
     host.configure(key_file=None)
     done = host.run("verify", "--kind", "database", "--no-record")
-    assert done.code == 5 and done.out.startswith("? feedforward-database-") and ": unknown (" in done.out
+    assert done.code == 5 and done.out.startswith("? feedforward-database-") and ": unknown by " in done.out
 
 
 def test_verify_of_nothing_and_nonsense(host: Host) -> None:

@@ -148,6 +148,15 @@ def test_a_signal_while_the_error_is_told_still_gives_its_code(host: Host, monke
     assert host.bare("bogus").code == 143
 
 
+def test_a_reader_that_went_away_is_no_error_of_ours(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert host.run("list") == (141, "", "")
+        stream.write("what the interpreter flushes at its end goes nowhere")
+
+
 @pytest.mark.parametrize(("argv0", "program", "application"), [
     ("/usr/local/bin/feedforward-maintenance", "feedforward-maintenance", "feedforward"),
     ("./wiki-maintenance.pyz", "wiki-maintenance", "wiki"), ("wiki", "wiki", "wiki"),

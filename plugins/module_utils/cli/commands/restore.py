@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from typing import Optional
+from collections.abc import Sequence
 
 from ...catalog.names import KINDS
 from ...config import Settings
 from ...errors import UsageError
-from ...jobs.restore import RestoreResult, apply_restore, refuse_holders, undo_restore
-from ...jobs.restore_plan import ALL_PARTS, RestorePlan, RestoreRequest, plan_restore
+from ...jobs.restore import RestoreResult, apply_restore, refuse_holders, refuse_without_room, undo_restore
+from ...jobs.restore_plan import ALL_PARTS, RestoreRequest, plan_restore
 from ...units import utc_now
 from ..confirm import confirm
 from ..context import Context, archive_argument, full_path, time_argument
@@ -70,10 +70,11 @@ def run(context: Context) -> int:
         context.output.show(plan.as_dict(), plan_lines(plan, utc_now()))
         return 0
     context.output.lines(plan_lines(plan, utc_now()))
+    refuse_without_room(plan)
     refuse_holders(plan.database_targets, request.accept_unknown_holders)
-    word = word_to_type(plan, settings.application)
-    if word is not None and not options.yes:
-        confirm(context.output, context.stdin, word, "replacing what is live")
+    replaced = [step for step in plan.steps if step.action == "replace"]
+    if replaced and not options.yes:
+        _confirm(context, [step.target for step in replaced if step.kind == "database"], settings.application)
     with context.progress() as progress:
         result = apply_restore(plan, progress=progress)
     _show(context, result, request.safety_days)
@@ -92,14 +93,12 @@ def _request(options: argparse.Namespace, settings: Settings) -> RestoreRequest:
         accept_unknown_holders=options.accept_unknown_holders, allow_older_schema=options.allow_older_schema)
 
 
-def word_to_type(plan: RestorePlan, application: str) -> Optional[str]:
-    """What a person types before something live is replaced: the name of the one database, else the application's;
-    None where the plan replaces nothing."""
-    replaced = [step for step in plan.steps if step.action == "replace"]
-    if not replaced:
-        return None
-    names = [os.path.basename(step.target) for step in replaced if step.kind == "database"]
-    return names[0] if len(names) == 1 else application
+def _confirm(context: Context, databases: Sequence[str], application: str) -> None:
+    """Asks for the name of the one database that is replaced, else for the application's."""
+    if len(databases) == 1:
+        confirm(context.output, context.stdin, os.path.basename(databases[0]), databases[0])
+    else:
+        confirm(context.output, context.stdin, application, application)
 
 
 def _undo(context: Context) -> int:
@@ -118,8 +117,7 @@ def _undo(context: Context) -> int:
     targets = [step["target"] for step in plan.steps if step["kind"] == "database"]
     refuse_holders(targets, options.accept_unknown_holders)
     if plan.changed and not options.yes:
-        word = os.path.basename(targets[0]) if len(targets) == 1 else settings.application
-        confirm(context.output, context.stdin, word, "replacing what is live")
+        _confirm(context, targets, settings.application)
     _show(context, undo_restore(safety_copy, accept_unknown_holders=options.accept_unknown_holders),
           settings.safety_days)
     return 0

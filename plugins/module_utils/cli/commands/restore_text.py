@@ -57,11 +57,11 @@ def _step_lines(steps: Sequence[RestoreStep]) -> Iterator[Line]:
 def _holder_line(path: str, holders: Holders) -> Line:
     if holders.held:
         names = [f"process {p.pid} ({p.command}, user {p.user})" for p in holders.processes] or list(holders.locks)
-        return Line(f"Held open: {path} by {', '.join(names)}", Mark.BAD)
+        return Line(f"{path} is held open by {', '.join(names)}", Mark.BAD)
     if holders.unknown:
-        return Line(f"Held open: {path}: {count(holders.uninspected, 'process', 'processes')} could not be looked into",
-                    Mark.UNKNOWN)
-    return Line(f"Held open: {path}: by nobody", Mark.GOOD)
+        processes = count(holders.uninspected, "process", "processes")
+        return Line(f"{path} may be held open: {processes} could not be looked into", Mark.UNKNOWN)
+    return Line(f"{path} is held open by nobody", Mark.GOOD)
 
 
 def undo_plan_lines(plan: RestoreResult) -> Iterator[Line]:

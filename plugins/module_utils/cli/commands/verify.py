@@ -77,7 +77,7 @@ def lines(result: VerifyResult, now: datetime) -> Iterator[Line]:
 
 def _archive_lines(archive: ArchiveVerdict, now: datetime) -> Iterator[Line]:
     made = f", made {aged(parse_time(archive.created_at), now)}" if archive.created_at else ""
-    yield Line(f"{archive.name}: {archive.verdict} ({archive.level}, {format_bytes(archive.size_bytes)}{made})",
+    yield Line(f"{archive.name}: {archive.verdict} by {archive.level}, {format_bytes(archive.size_bytes)}{made}",
                _MARKS[archive.verdict])
     for problem in archive.problems:
         yield Line(problem, _MARKS[archive.verdict], indent=1)
