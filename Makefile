@@ -6,15 +6,54 @@ SHELL := /bin/bash
 PYTHON ?= python3
 export PYTHON
 
+STAGES := .venv/bin/python tools/run_tests.py
+COLLECTIONS := $(CURDIR)/.build/collections
+
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev
+.PHONY: help venv venv-dev dist demo test test-list lint unit integration sanity molecule newest scenario bed-down \
+	docs changelog lock clean
 
 help: ## this list
 	@echo "Prerequisites: git make python3-venv"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-46s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: ## .venv with what a controller needs (ansible-core)
+demo: dist ## back up, destroy and restore an application under ./demo (no root needed)
+	@ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) .venv/bin/ansible-playbook -i inventory/demo feedforward.maintenance.demo
+
+test: venv-dev ## everything that can be tested on this machine
+	@$(STAGES)
+
+test-list: venv-dev ## the names of the groups and stages of the tests
+	@$(STAGES) --list
+
+lint unit integration sanity molecule newest: venv-dev ## one group of the tests
+	@$(STAGES) $@
+
+scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox
+	@tools/scenario.sh "$(NAME)"
+
+bed-down: ## remove the test hosts of this checkout
+	@testbed/bed down
+
+venv: ## .venv with what a controller needs
 	@tools/venv.sh runtime
 
 venv-dev: ## .venv with the test tools as well
 	@tools/venv.sh dev
+
+dist: venv ## build the collection's tarball and install it into .build/collections
+	@tools/build.sh
+
+docs: venv-dev ## write the README of each role from its argument specs
+	@.venv/bin/python tools/role_docs.py
+
+changelog: venv-dev dist ## write CHANGELOG.md from changelogs/fragments and the plugins' documentation
+	@ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) .venv/bin/antsibull-changelog release \
+		--reload-plugins --refresh --update-existing
+
+lock: ## pin requirements/*.in anew
+	@tools/lock.sh
+
+clean: ## remove the test hosts and everything that was built, .venv too
+	@[ ! -d .build/testbed ] || testbed/bed down
+	@rm -rf .build .venv* .ansible .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,8 +11,9 @@ import sys
 
 
 def main() -> None:
-    """Read ``pip config list`` (lines like ``user.cert='...'``; a system-wide file needs no copy) and print one ``[global]`` section."""
-    listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    """Read ``pip config list``, whose lines are like ``user.cert='...'``; a system-wide file needs no copy."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True)
     settings = {}
     for level in ("user.", ":env:."):
         for line in listing.stdout.splitlines():

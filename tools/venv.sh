@@ -28,7 +28,7 @@ command -v "$python" >/dev/null ||
 fingerprint() {
     "$directory/bin/python" -V
     readlink -f "$directory"
-    cat requirements/runtime.txt "$requirements"
+    cat requirements/*.txt
 }
 
 exec 9>"$directory.lock"

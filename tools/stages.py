@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages of ``make test``, in the order in which they run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+NEWEST = ".venv-newest"
+NEWEST_SCENARIO = "sandbox"
+COLLECTIONS = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections")}
+PYTEST_TESTS = re.compile(r"\b[1-9]\d* passed\b")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table: commands that run one after the other, and what they need of the machine.
+
+    ``needs`` names programs, or ``bed`` for the test hosts. ``proof`` has to be found in the output: a run that
+    tested nothing is no success. A stage that is ``optional`` may be left out even in CI.
+    """
+
+    name: str
+    group: str
+    commands: tuple[tuple[str, ...], ...]
+    needs: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    limit_seconds: int = 600
+    proof: re.Pattern[str] | None = None
+    after_failure: tuple[str, ...] = ()
+    optional: bool = False
+
+
+def tool(line: str) -> tuple[str, ...]:
+    """A command line whose program is one of the virtual environment."""
+    program, *arguments = shlex.split(line)
+    return (str(BIN / program), *arguments)
+
+
+def lint_stages() -> list[Stage]:
+    """Everything that looks at the files and runs none of them."""
+    documents = "antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self"
+    changes = "antsibull-changelog lint-changelog-yaml changelogs/changelog.yaml"
+    return [
+        Stage("build", "lint", (("tools/build.sh",),)),
+        Stage("ruff", "lint", (tool("ruff check ."),)),
+        Stage("mypy", "lint", (tool("mypy"),)),
+        Stage("yamllint", "lint", (("tools/lint_files.sh", "yamllint"),)),
+        Stage("shellcheck", "lint", (("tools/lint_files.sh", "shellcheck"),), needs=("shellcheck",)),
+        Stage("ansible-lint", "lint", (tool("ansible-lint"),), environment=COLLECTIONS),
+        Stage("plugin-docs", "lint", (tool(f"{documents} --disallow-unknown-collection-refs ."),)),
+        Stage("role-docs", "lint", (tool("python tools/role_docs.py --check"),)),
+        Stage("changelog", "lint", (tool("antsibull-changelog lint"), tool(changes))),
+        Stage("galaxy-importer", "lint", (("tools/importer.sh",),)),
+    ]
+
+
+def sanity_stage(name: str, group: str, environment: dict[str, str], needs: tuple[str, ...] = ()) -> Stage:
+    """All sanity tests of the ansible-test in one virtual environment."""
+    proof = re.compile('Running sanity test "validate-modules"')
+    return Stage(name, group, (("tools/sanity.sh",),), needs, environment, limit_seconds=1200, proof=proof)
+
+
+def python_stages() -> list[Stage]:
+    """The tests that need no host: the engine and the plugins, the modules through Ansible, ansible-test's own."""
+    report = ROOT / ".build" / "coverage" / "coverage.json"
+    unit = tool(f"pytest -q tests/unit --cov --cov-report=term --cov-report=json:{report}")
+    gate = tool(f"python tools/coverage_gate.py {report}")
+    modules = tool("pytest -q tests/integration")
+    return [
+        Stage("unit", "unit", (unit, gate), limit_seconds=1500, proof=PYTEST_TESTS),
+        Stage("integration", "integration", (modules,), limit_seconds=1200, proof=PYTEST_TESTS),
+        sanity_stage("sanity", "sanity", {}),
+    ]
+
+
+def scenarios() -> list[str]:
+    """Names of the molecule scenarios; the one that proves the bed comes first."""
+    names = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+    return sorted((name for name in names if name != "default"), key=lambda name: name != "sandbox")
+
+
+def scenario_stage(name: str, stage_name: str, group: str, environment: dict[str, str], *needs: str) -> Stage:
+    """One scenario on hosts that stay for the next one, and are booted anew when it failed."""
+    return Stage(
+        stage_name,
+        group,
+        (("tools/scenario.sh", name, "test", "--destroy=never"),),
+        needs=("bed", *needs),
+        environment=environment,
+        limit_seconds=1200,
+        proof=PYTEST_TESTS,
+        after_failure=("testbed/bed", "down"),
+    )
+
+
+def molecule_stages() -> list[Stage]:
+    """Each scenario on booted hosts, with the installed tarball."""
+    return [scenario_stage(name, f"molecule:{name}", "molecule", {}) for name in scenarios()]
+
+
+def newer_python() -> str:
+    """The latest Python on this machine that the newest ansible-core runs on; the name of one where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in (14, 13, 12):
+        # pyenv's shims answer for interpreters that they then refuse to start.
+        for found in (*sorted(pyenv.glob(f"3.{minor}.*/bin/python3.{minor}")), shutil.which(f"python3.{minor}")):
+            if found and "shims" not in str(found):
+                return str(found)
+    return "python3.13"
+
+
+def newest_stages() -> list[Stage]:
+    """Sanity and one scenario on the newest ansible-core, where a Python for it is found."""
+    python = newer_python()
+    environment = {"VENV": NEWEST, "TESTBED": "newest"}
+    stages = [
+        Stage("newest:install", "newest", (("tools/venv.sh", "newest", NEWEST, python),), needs=(python,)),
+        sanity_stage("newest:sanity", "newest", environment, (python,)),
+        scenario_stage(NEWEST_SCENARIO, f"newest:{NEWEST_SCENARIO}", "newest", environment, python),
+    ]
+    return [replace(stage, optional=True) for stage in stages]
+
+
+def all_stages() -> list[Stage]:
+    """All stages, in order."""
+    return [*lint_stages(), *python_stages(), *molecule_stages(), *newest_stages()]
