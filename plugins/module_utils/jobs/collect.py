@@ -188,8 +188,9 @@ def _hash(walk: _Walk, path: str) -> Optional[tuple[int, str, os.stat_result]]:
             with open(path, "rb", buffering=0) as stream:
                 before = os.fstat(stream.fileno())
                 digest, size = hashlib.sha256(), 0
-                while True:
-                    chunk = stream.read(CHUNK_BYTES)
+                # Never beyond the size that it had: a file that grows as fast as it is read would have no end.
+                while size < before.st_size:
+                    chunk = stream.read(min(CHUNK_BYTES, before.st_size - size))
                     if not chunk:
                         break
                     digest.update(chunk)

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verification: verdicts, levels, records."""
+
+from __future__ import annotations
+
+import os
+import random
+import tarfile
+
+import pytest
+from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import read_manifest
+from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import read_sidecar
+from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.status import read_status
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import check as check_module
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
+
+from .conftest import ROWS, Site, flip
+
+
+@pytest.mark.parametrize("level", ["checksums", "integrity", "restore"])
+def test_a_good_archive_passes_and_the_record_says_how(site: Site, level: str) -> None:
+    archive = site.backup("full").archive
+    result = site.verify(level=level)
+    verdict = result.archives[0]
+    assert result.passed and not result.changed
+    assert (verdict.verdict, verdict.level, verdict.problems, verdict.recorded) == ("passed", level, (), True)
+    assert verdict.databases[0]["rows"] == {"drafts": ROWS} and verdict.files == 2
+    sidecar, status = read_sidecar(archive), read_status(site.archives, "app", "full")
+    assert (sidecar.verification, sidecar.verified_level) == ("passed", level)
+    assert status.last_verification == "passed" and (status.last_restore_test_at is not None) == (level == "restore")
+    assert not [name for name in os.listdir(site.archives) if "scratch" in name]
+
+
+def test_every_flipped_bit_fails_and_is_recorded(site: Site) -> None:
+    archive = site.backup().archive
+    original = open_bytes(archive)
+    dice = random.Random(7)
+    for _ in range(40):
+        place, bit = dice.randrange(len(original)), dice.randrange(8)
+        flip(archive, place, bit)
+        result = site.verify(level="checksums")
+        assert not result.passed and result.archives[0].verdict == "failed" and result.archives[0].problems
+        flip(archive, place, bit)
+    assert read_sidecar(archive).verification == "failed"
+    assert read_status(site.archives, "app", "database").last_verification == "failed"
+    assert open_bytes(archive) == original and site.verify().passed
+
+
+def open_bytes(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def test_without_the_right_key_the_verdict_is_unknown_and_nothing_is_recorded(site: Site) -> None:
+    archive = site.backup().archive
+    before = read_sidecar(archive)
+    other = os.path.join(site.root, "other.key")
+    keys.create(other)
+    for key_file in (other, None):
+        result = site.verify(key_file=key_file)
+        assert not result.passed and result.archives[0].verdict == "unknown" and not result.archives[0].recorded
+    assert read_sidecar(archive) == before
+
+
+def test_all_latest_and_oldest(site: Site) -> None:
+    first = site.backup()
+    second = site.backup(force=True)
+    full = site.backup("full")
+    names = {which: [a.path for a in site.verify(archive=which).archives] for which in ("all", "latest", "oldest")}
+    assert names == {"all": [first.archive, second.archive, full.archive], "latest": [second.archive, full.archive],
+                     "oldest": [first.archive, full.archive]}
+    assert [a.path for a in site.verify(archive=first.archive).archives] == [first.archive]
+    assert [a.path for a in site.verify(archive=os.path.basename(first.archive)).archives] == [first.archive]
+
+
+def test_one_bad_archive_among_good_ones_fails_the_whole(site: Site) -> None:
+    first = site.backup()
+    site.backup(force=True)
+    flip(first.archive, os.path.getsize(first.archive) - 5)
+    result = site.verify(archive="all")
+    assert [a.verdict for a in result.archives] == ["failed", "passed"] and not result.passed
+
+
+def test_an_empty_directory_is_an_error_and_not_a_pass(site: Site) -> None:
+    with pytest.raises(errors.ArchiveError, match="no archive"):
+        site.verify()
+
+
+@pytest.mark.parametrize("changes", [{"level": "deep"}, {"scratch": "/nowhere"}, {"destination": None}])
+def test_bad_requests(site: Site, changes) -> None:
+    site.backup()
+    with pytest.raises(errors.UsageError):
+        site.verify(**changes)
+
+
+def test_without_record_nothing_is_written(site: Site) -> None:
+    site.backup()
+    before = site.tree(site.archives)
+    assert site.verify(record=False).passed
+    assert site.tree(site.archives) == before
+
+
+def test_scratch_without_room_is_an_error(site: Site, monkeypatch) -> None:
+    site.backup()
+    monkeypatch.setattr(check_module, "free_bytes", lambda path: 10)
+    with pytest.raises(errors.DestinationError, match="free"):
+        site.verify(level="integrity")
+
+
+def test_counted_rows_that_differ_are_a_failure(site: Site, tmp_path) -> None:
+    """A manifest that counts other rows than its database holds: what a bug in the backup would look like."""
+    archive = site.backup(key_file=None).archive
+    manifest = read_manifest(archive, None)
+    with tarfile.open(archive) as tar:
+        tar.extract(manifest.databases[0].member, tmp_path)
+    path = str(tmp_path / manifest.databases[0].member)
+    good = check_module.inspect_unpacked(path, manifest.databases[0])
+    assert good["problems"] == ()
+    from dataclasses import replace
+    wrong = replace(manifest.databases[0], rows={"drafts": ROWS + 1}, schema_sha256="0" * 64)
+    assert len(check_module.inspect_unpacked(path, wrong)["problems"]) == 2
+    with open(path, "r+b") as stream:
+        stream.seek(4096 * 2)
+        stream.write(b"\xff" * 4096)
+    assert check_module.inspect_unpacked(path, manifest.databases[0])["problems"]
+
+
+def test_an_archive_that_vanished_meanwhile_is_told(site: Site) -> None:
+    verdict = check_archive(os.path.join(site.archives, "app-database-20260101T000000Z.tar.gz"), load_ring(site.key_file),
+                            level="checksums")
+    assert verdict.verdict == "failed" and "cannot be read" in verdict.problems[0]
+
+
+def test_a_lost_sidecar_is_rebuilt_by_a_verification(site: Site) -> None:
+    archive = site.backup().archive
+    before = read_sidecar(archive)
+    os.unlink(archive + ".json")
+    site.verify()
+    after = read_sidecar(archive)
+    assert (after.sha256, after.sequence, after.size) == (before.sha256, before.sequence, before.size)
+
+
+def test_a_key_that_used_to_fit_and_does_not_is_damage(site: Site) -> None:
+    archive = site.backup().archive
+    flip(archive, 3)
+    result = site.verify()
+    assert result.archives[0].verdict == "failed"
