@@ -38,7 +38,7 @@ class StoppedError(MaintenanceError):
     """The run was stopped by a signal; ``exit_code`` is 128 and its number."""
 
     def __init__(self, command: str, stopped: Stopped) -> None:
-        super().__init__(command, f"stopped by {stopped.name}; temporary files of this run are removed",
+        super().__init__(command, f"{stopped}; temporary files of this run are removed",
                          "Run it again: what has a final name is whole, and an interrupted restore is settled first")
         self.exit_code = stopped.exit_code
 

@@ -19,6 +19,9 @@ class Stopped(BaseException):
         super().__init__(signal_number)
         self.signal_number = signal_number
 
+    def __str__(self) -> str:
+        return f"stopped by {self.name}"
+
     @property
     def exit_code(self) -> int:
         """128 and the signal's number, as a shell reports it: 130 for Ctrl-C, 143 for SIGTERM."""

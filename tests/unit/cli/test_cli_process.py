@@ -113,6 +113,7 @@ def test_a_signal_leaves_nothing_behind(command: Path, large: Host, waited: Call
     assert (process.returncode, out) == (code, "")
     assert err.startswith(f"feedforward-maintenance: backup: stopped by {name}; ") and err.count("\n") == 1
     assert leftovers(large) == [] and large.archives() == []
+    assert f"stopped by {name}" in large.run("status").out
     assert large.run("backup").code == 0
 
 
