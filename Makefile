@@ -18,7 +18,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-46s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: dist ## back up, destroy and restore an application under ./demo (no root needed)
-	@ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) .venv/bin/ansible-playbook -i inventory/demo feedforward.maintenance.demo
+	@ANSIBLE_CONFIG=inventory/demo/ansible.cfg ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
+		.venv/bin/ansible-playbook -i inventory/demo feedforward.maintenance.demo
 
 test: venv-dev ## everything that can be tested on this machine
 	@$(STAGES)
