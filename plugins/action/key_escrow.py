@@ -11,10 +11,10 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, Optional
 
 import ansible.constants as C
-from ansible.errors import AnsibleActionFail
 from ansible.parsing.vault import VaultSecretsContext
 from ansible.plugins.action import ActionBase
 
@@ -33,7 +33,7 @@ ARGUMENTS = {
 }
 KEY_MODE = "0400"
 NEW = escrow.Holding("(new)")
-HostFiles = Dict[str, Dict[str, Any]]
+HostFiles = dict[str, dict[str, Any]]
 """The key files of the host by their slots, as the module find describes them (mode, owner, SHA-256)."""
 
 
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         """Entry point of Ansible."""
         result = super().run(tmp, task_vars)
         _validated, options = self.validate_argument_spec(argument_spec=ARGUMENTS)
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
 class _Escrowing:
     """One run for one host. ``bench`` is a private directory of the controller that is removed afterwards."""
 
-    def __init__(self, action: ActionModule, options: Dict[str, Any], bench: str, task_vars: Dict[str, Any]) -> None:
+    def __init__(self, action: ActionModule, options: dict[str, Any], bench: str, task_vars: dict[str, Any]) -> None:
         self.action = action
         self.check = action._task.check_mode
         self.task_vars = task_vars
@@ -81,7 +81,7 @@ class _Escrowing:
                                "Name a file on the controller, or set required=false to accept that risk")
         return None
 
-    def run(self) -> Dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Looks, decides, and outside of check mode acts. Returns the task's result."""
         host_files.refuse_unprivileged_become(self.action, self.key_file)
         files = self._look_at_host()
@@ -122,7 +122,7 @@ class _Escrowing:
                                "Run again with --vault-password-file, --vault-id or --ask-vault-pass")
         return False
 
-    def _without_escrow(self, files: HostFiles) -> Dict[str, Any]:
+    def _without_escrow(self, files: HostFiles) -> dict[str, Any]:
         # The host's key stays where it is: it is not read, so its id is not known.
         host = escrow.Holding("(not read)" if "" in files else None, frozenset(slot for slot in files if slot))
         plan = escrow.plan_without_escrow(self.key_file, host, create=self.create)
@@ -155,7 +155,7 @@ class _Escrowing:
             files[entry["path"][len(self.key_file) + 1:]] = entry
         return files
 
-    def _host_contents(self, files: HostFiles, vaulted: escrow.Keys) -> Dict[str, bytes]:
+    def _host_contents(self, files: HostFiles, vaulted: escrow.Keys) -> dict[str, bytes]:
         """Slot -> content. A file whose SHA-256 is that of an escrowed key is known without moving it."""
         known = {hashlib.sha256(key.content).hexdigest(): key.content for key in vaulted.values()}
         contents = {}
@@ -170,7 +170,7 @@ class _Escrowing:
             os.unlink(local)
         return contents
 
-    def _identify(self, path: str, contents: Dict[str, bytes]) -> escrow.Keys:
+    def _identify(self, path: str, contents: dict[str, bytes]) -> escrow.Keys:
         """Proves each content to be a key, and an older one to have the id that its file's name says."""
         keys = {}
         for slot, content in contents.items():
@@ -223,8 +223,8 @@ class _Escrowing:
                 raise KeyFileError(dest, "another key appeared there during this run, and it was left alone",
                                    "Find out who else makes keys on this host, then run again")
 
-    def _report(self, plan: escrow.EscrowPlan, files: HostFiles, before: Tuple[escrow.Holding, escrow.Holding],
-                after: Tuple[escrow.Holding, escrow.Holding], *, escrowed: bool) -> Dict[str, Any]:
+    def _report(self, plan: escrow.EscrowPlan, files: HostFiles, before: tuple[escrow.Holding, escrow.Holding],
+                after: tuple[escrow.Holding, escrow.Holding], *, escrowed: bool) -> dict[str, Any]:
         """Corrects owners and modes of the keys that were there already, and tells what was done or would be."""
         actions = ["create a key"] if plan.create else []
         actions += [f"escrow key {key_id}" for key_id in plan.escrow]
@@ -243,13 +243,13 @@ class _Escrowing:
                      "after": {"host": after[0].as_dict(), "escrow": after[1].as_dict(), "actions": actions}},
         }
 
-    def _attributes_differ(self, entry: Dict[str, Any]) -> bool:
+    def _attributes_differ(self, entry: dict[str, Any]) -> bool:
         return (entry["mode"] != KEY_MODE
                 or self.owner is not None and self.owner not in (entry["pw_name"], str(entry["uid"]))
                 or self.group is not None and self.group not in (entry["gr_name"], str(entry["gid"])))
 
 
-def _vault_secrets() -> List[Tuple[str, Any]]:
+def _vault_secrets() -> list[tuple[str, Any]]:
     context = VaultSecretsContext.current(optional=True)
     return list(context.secrets or []) if context else []
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shlex
 import tempfile
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 import ansible.constants as C
 from ansible.errors import AnsibleActionFail
@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         """Entry point of Ansible."""
         result = super().run(tmp, task_vars)
         _validated, options = self.validate_argument_spec(argument_spec=ARGUMENTS)
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         _check_options(destinations, options["interpreter"])
         content = zipapp.build_zipapp(zipapp.collect_engine(MODULE_UTILS), interpreter=options["interpreter"],
                                       version=VERSION)
-        diffs: List[Dict[str, Any]] = []
+        diffs: list[dict[str, Any]] = []
         changed = False
         # mkstemp makes the file 0600; the mode on the host is the module's work.
         handle, local = tempfile.mkstemp(prefix="maintenance-", dir=C.DEFAULT_LOCAL_TMP)
@@ -59,8 +59,8 @@ class ActionModule(ActionBase):
                       sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content), diff=diffs)
         return result
 
-    def _install(self, local: str, sha256: str, dest: str, options: Dict[str, Any], task_vars: Dict[str, Any],
-                 diffs: List[Dict[str, Any]]) -> bool:
+    def _install(self, local: str, sha256: str, dest: str, options: dict[str, Any], task_vars: dict[str, Any],
+                 diffs: list[dict[str, Any]]) -> bool:
         """Brings one place up to date; True when it changed or, in check mode, would. Adds its diff to ``diffs``."""
         there = host_files.run_module(self, "stat", {
             "path": dest, "get_checksum": True, "checksum_algorithm": "sha256", "follow": False}, task_vars)["stat"]
@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
         return zipapp.version_in(end.get("stdout", "").encode("utf-8", "surrogateescape"))
 
 
-def _check_options(destinations: List[str], interpreter: str) -> None:
+def _check_options(destinations: list[str], interpreter: str) -> None:
     for path in destinations:
         if not os.path.isabs(path):
             raise AnsibleActionFail(f"{path}: the path of the command is not absolute. Write the full path.")

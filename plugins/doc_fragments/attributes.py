@@ -15,13 +15,14 @@ attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the target.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
+      mode.
   idempotent:
     description:
-      - When run twice in a row outside check mode with the same arguments and nothing else changed, the second run reports no change.
+      - When run twice in a row outside check mode with the same arguments and nothing else changed, the second run
+        reports no change.
   platform:
     description: Target operating systems that the module can work with.
-    platforms: linux
 """
 
     ON_HOST = r"""

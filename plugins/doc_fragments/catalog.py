@@ -13,7 +13,8 @@ class ModuleDocFragment:
 options:
   application:
     description:
-      - The name with which the names of the archives begin. A directory may hold the archives of several applications.
+      - The name with which the names of the archives begin. A directory may hold the archives of several
+        applications.
       - Lower case letters, digits, and after the first character also C(_), C(.) and C(-).
     type: str
     default: feedforward
@@ -25,7 +26,8 @@ options:
   key_file:
     description:
       - Full path of the key file on the host. It is a path only, and no key is ever in a result.
-      - Older keys beside it, as M(feedforward.maintenance.backup_key) leaves them, open the archives that were made with them.
+      - Older keys beside it, as M(feedforward.maintenance.backup_key) leaves them, open the archives that were made
+        with them.
       - Must be readable by its owner only.
     type: path
 """

@@ -11,11 +11,12 @@ author: FeedForward maintenance contributors (@feedforward)
 version_added: 1.0.0
 short_description: Turn a time in cron's syntax into systemd calendar events
 description:
-  - Takes the five fields of C(crontab(5)), or a nickname such as V(@daily), and returns what C(OnCalendar=) of a systemd timer takes,
-    so that one schedule variable drives either scheduler.
+  - Takes the five fields of C(crontab(5)), or a nickname such as V(@daily), and returns what C(OnCalendar=) of a
+    systemd timer takes, so that one schedule variable drives either scheduler.
   - Names of months and weekdays, lists, ranges and steps are understood. V(7) is Sunday, as V(0) is.
-  - An expression that restricts the day of the month B(and) the day of the week is refused. Cron runs it when B(either) matches,
-    which one calendar event cannot say. As in cron, a field that begins with V(*) does not count as restricted.
+  - An expression that restricts the day of the month B(and) the day of the week is refused. Cron runs it when
+    B(either) matches, which one calendar event cannot say. As in cron, a field that begins with V(*) does not count
+    as restricted.
   - A date that no calendar has, such as 30 February, and V(@reboot) are refused as well.
 positional: _input
 options:

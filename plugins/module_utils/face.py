@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Any, Callable, Dict, NoReturn
+from typing import Any, Callable
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # it ships no types
 
 from .errors import InternalError, MaintenanceError
 
@@ -21,7 +21,7 @@ CATALOG_OPTIONS = {
 KINDS = ("database", "config", "logs", "full")
 
 
-def answer(module: AnsibleModule, job: Callable[[], Dict[str, Any]]) -> NoReturn:
+def answer(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> None:
     """Runs ``job`` and ends the module with the dictionary that it returns (``failed`` true in it is a failure).
 
     A MaintenanceError becomes the message of the failure and its parts the value ``error``. Any other exception is
@@ -41,13 +41,13 @@ def answer(module: AnsibleModule, job: Callable[[], Dict[str, Any]]) -> NoReturn
     module.exit_json(**result)
 
 
-def with_diff(facts: Dict[str, Any]) -> Dict[str, Any]:
+def with_diff(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts of a job's result, with ``before`` and ``after`` as Ansible's diff."""
     rest = {name: value for name, value in facts.items() if name not in ("before", "after")}
     return {**rest, "diff": {"before": facts["before"], "after": facts["after"]}}
 
 
-def _failure(error: MaintenanceError) -> Dict[str, Any]:
+def _failure(error: MaintenanceError) -> dict[str, Any]:
     return {"failed": True, "msg": str(error), "error": error.as_dict()}
 
 

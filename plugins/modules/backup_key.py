@@ -11,9 +11,11 @@ module: backup_key
 version_added: 1.0.0
 short_description: Create, rotate and list the keys of encrypted archives
 description:
-  - A key file holds one key. A rotation puts a new key in its place and keeps the old one beside it, so that older archives still open.
+  - A key file holds one key. A rotation puts a new key in its place and keeps the old one beside it, so that older
+    archives still open.
   - No key is ever in a result, a diff or a log, only key ids are.
-  - A key that exists on one host only is lost with that host. M(feedforward.maintenance.key_escrow) keeps it on the controller, in Ansible Vault.
+  - A key that exists on one host only is lost with that host. M(feedforward.maintenance.key_escrow) keeps it on the
+    controller, in Ansible Vault.
 extends_documentation_fragment:
   - feedforward.maintenance.attributes
   - feedforward.maintenance.attributes.on_host
@@ -32,6 +34,7 @@ attributes:
       - O(state=present) and O(state=listed) are.
       - O(state=rotated) makes a new key each time, as its name says, unless O(rotate_older_than_days) is set.
   platform:
+    support: full
     platforms: linux
 options:
   key_file:
@@ -105,8 +108,9 @@ created_at:
   sample: "2026-11-24T05:47:10Z"
 error:
   description:
-    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then C(cause), C(next_step),
-      the whole C(message), and the C(exit_code) with which the command on the host ends in this case.
+    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
+      C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
+      this case.
   returned: failure
   type: dict
   sample:

@@ -11,12 +11,14 @@ module: sqlite_backup
 version_added: 1.0.0
 short_description: Back up live SQLite databases and files into a verified archive
 description:
-  - Takes a consistent snapshot of each database while the application goes on writing, adds the files, and writes one compressed and
-    encrypted archive, which it reads back before the archive gets its final name.
-  - Where the newest archive already holds the same content and still verifies, no archive is written. Only the freshness record beside the
-    archives, which age alerts read, moves.
-  - Archives that have outlived the retention are removed after a backup that succeeded, and never the newest O(keep_last) verified ones.
-  - In WAL mode no writer waits for the snapshot. In rollback-journal mode writers may wait for its length, which RV(snapshots) reports.
+  - Takes a consistent snapshot of each database while the application goes on writing, adds the files, and writes one
+    compressed and encrypted archive, which it reads back before the archive gets its final name.
+  - Where the newest archive already holds the same content and still verifies, no archive is written. Only the
+    freshness record beside the archives, which age alerts read, moves.
+  - Archives that have outlived the retention are removed after a backup that succeeded, and never the newest
+    O(keep_last) verified ones.
+  - In WAL mode no writer waits for the snapshot. In rollback-journal mode writers may wait for its length, which
+    RV(snapshots) reports.
 extends_documentation_fragment:
   - feedforward.maintenance.attributes
   - feedforward.maintenance.attributes.on_host
@@ -25,8 +27,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Takes the same snapshots, in a private directory below O(directory) that needs the same space and is removed again, and so predicts
-        for this very content. No archive, record or status is written.
+      - Takes the same snapshots, in a private directory below O(directory) that needs the same space and is removed
+        again, and so predicts for this very content. No archive, record or status is written.
       - O(directory) has to exist, as for the run itself.
   diff_mode:
     support: full
@@ -38,13 +40,15 @@ attributes:
       - The same content makes no second archive. O(force=true) makes one each time.
       - With time, retention may find something to remove, which is a change.
   platform:
+    support: full
     platforms: linux
 options:
   directory:
     required: true
   kind:
     description:
-      - V(database) holds the databases, V(config) the O(files) and O(optional_files), V(logs) the O(logs), V(full) everything.
+      - V(database) holds the databases, V(config) the O(files) and O(optional_files), V(logs) the O(logs), V(full)
+        everything.
     type: str
     choices: [database, config, logs, full]
     default: database
@@ -86,7 +90,8 @@ options:
     default: true
   key_file:
     description:
-      - Full path of the key file on the host, needed unless O(encryption=false). It is a path only, and no key is ever in a result.
+      - Full path of the key file on the host, needed unless O(encryption=false). It is a path only, and no key is
+        ever in a result.
       - Must be readable by its owner only. M(feedforward.maintenance.backup_key) makes one.
   compression:
     description:
@@ -120,7 +125,8 @@ options:
     default: true
   verify:
     description:
-      - Read the archive back and compare every digest before it gets its final name. Without this nothing is pruned in this run.
+      - Read the archive back and compare every digest before it gets its final name. Without this nothing is pruned
+        in this run.
     type: bool
     default: true
   force:
@@ -211,50 +217,28 @@ content_id:
   type: str
   sample: 1f0e6c3d5b7a49e8a1c2d3e4f5061728394a5b6c7d8e9f00112233445566778a
 snapshots:
-  description: One for each database.
+  description:
+    - One for each database, with the instant C(taken_at) whose content it holds, its sizes, and its digest.
+    - C(stall_seconds) is the longest that a writer may have waited, V(0.0) in WAL mode. C(restarts) tells how often the
+      copy began anew because of a writer, in rollback-journal mode only. C(wal_bytes_before), C(wal_bytes_peak) and
+      C(wal_bytes_after) show how the write-ahead log grew meanwhile.
   returned: success
   type: list
   elements: dict
-  contains:
-    name:
-      description: Name of the database in the archive.
-      type: str
-      sample: feedforward.db
-    source:
-      description: Full path of the database, links resolved.
-      type: str
-      sample: /opt/feedforward/data/feedforward.db
-    taken_at:
-      description: The instant, in UTC, whose content the snapshot holds.
-      type: str
-      sample: "2026-11-24T02:00:03Z"
-    size:
-      description: Bytes.
-      type: int
-      sample: 52428800
-    page_count:
-      description: Pages.
-      type: int
-      sample: 12800
-    rows_total:
-      description: Rows of all tables.
-      type: int
-      sample: 48211
-    content_sha256:
-      description: Digest of the pages, without the counters that differ between snapshots of equal content.
-      type: str
-    seconds:
-      description: Length of the snapshot.
-      type: float
-      sample: 0.21
-    stall_seconds:
-      description: The longest that a writer may have waited. V(0.0) in WAL mode.
-      type: float
-      sample: 0.0
-    restarts:
-      description: How often the copy began anew because of a writer (rollback-journal mode only).
-      type: int
-      sample: 0
+  sample:
+    - name: feedforward.db
+      source: /opt/feedforward/data/feedforward.db
+      taken_at: "2026-11-24T02:00:03Z"
+      journal_mode: wal
+      size: 52428800
+      page_size: 4096
+      page_count: 12800
+      rows_total: 48211
+      content_sha256: 33de9a7402d8ba00ac3d0eec3459b9c98ab9e794bc48a79645ce6049d5dce610
+      seconds: 0.21
+      check_seconds: 0.4
+      stall_seconds: 0.0
+      restarts: 0
 files:
   description: Number of files beside the databases.
   returned: success
@@ -329,8 +313,9 @@ seconds:
   sample: 2.4
 error:
   description:
-    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then C(cause), C(next_step),
-      the whole C(message), and the C(exit_code) with which the command on the host ends in this case.
+    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
+      C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
+      this case.
   returned: failure
   type: dict
   sample:
@@ -345,20 +330,19 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils import fac
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import BackupRequest, run_backup
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.collect import FileSource
 
+FILES = {"files": ("config", True), "optional_files": ("config", False), "uploads": ("uploads", False),
+         "logs": ("logs", False)}
+"""Option -> the part that its paths belong to, and whether they have to exist."""
+
 
 def main():
     """Entry point of Ansible."""
-    paths = {"type": "list", "elements": "path", "default": []}
     module = AnsibleModule(
         argument_spec={
             **face.CATALOG_OPTIONS,
             "directory": {"type": "path", "required": True, "aliases": ["destination"]},
             "kind": {"type": "str", "choices": list(face.KINDS), "default": "database"},
-            "databases": paths,
-            "files": paths,
-            "optional_files": paths,
-            "uploads": paths,
-            "logs": paths,
+            **{name: {"type": "list", "elements": "path", "default": []} for name in ("databases", *FILES)},
             "encryption": {"type": "bool", "default": True},
             "compression": {"type": "str", "choices": ["gzip"], "default": "gzip"},
             "compression_level": {"type": "int", "default": 6},
@@ -391,11 +375,7 @@ def _request(options):
         kind=options["kind"],
         destination=options["directory"],
         databases=tuple(options["databases"]),
-        files=tuple(
-            FileSource(path, part, required)
-            for option, part, required in (("files", "config", True), ("optional_files", "config", False),
-                                           ("uploads", "uploads", False), ("logs", "logs", False))
-            for path in options[option]),
+        files=tuple(FileSource(path, *FILES[option]) for option in FILES for path in options[option]),
         key_file=options["key_file"] if options["encryption"] else None,
         level=options["compression_level"],
         workers=options["workers"],

@@ -30,13 +30,15 @@ attributes:
     details:
       - Never reports a change.
   platform:
+    support: full
     platforms: linux
 options:
   directory:
     required: true
   key_file:
     description:
-      - Full path of the key file on the host. With it, encrypted archives that have lost the record beside them are put in order as well.
+      - Full path of the key file on the host. With it, encrypted archives that have lost the record beside them are
+        put in order as well.
   kinds:
     description:
       - Only archives of these kinds. The default is every kind.
@@ -116,7 +118,8 @@ archives:
       type: bool
       sample: true
     sidecar:
-      description: What is recorded beside the archive, such as digests, key id and verification. Not set where that is missing or damaged.
+      description: What is recorded beside the archive, such as digests, key id and verification. Not set where that
+        is missing or damaged.
       type: dict
 count:
   description: Number of archives.
@@ -133,13 +136,15 @@ newest:
   returned: success
   type: dict
 status:
-  description: By kind what is recorded of its newest run, such as C(last_outcome), C(current_as_of) and C(last_verified_at). Not set before the first run.
+  description: By kind what is recorded of its newest run, such as C(last_outcome), C(current_as_of) and
+    C(last_verified_at). Not set before the first run.
   returned: success
   type: dict
 error:
   description:
-    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then C(cause), C(next_step),
-      the whole C(message), and the C(exit_code) with which the command on the host ends in this case.
+    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
+      C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
+      this case.
   returned: failure
   type: dict
   sample:

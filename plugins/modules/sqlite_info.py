@@ -13,7 +13,8 @@ short_description: Gather the figures of a live SQLite database
 description:
   - Sizes, pages, journal mode, tables with rows and bytes, and the integrity on request. Nothing is changed.
   - A missing database is an error and never becomes a new empty one.
-  - The database is opened read-only and as its owner, so that files which SQLite makes beside it belong to the application.
+  - The database is opened read-only and as its owner, so that files which SQLite makes beside it belong to the
+    application.
 extends_documentation_fragment:
   - feedforward.maintenance.attributes
   - feedforward.maintenance.attributes.on_host
@@ -31,6 +32,7 @@ attributes:
     details:
       - Never reports a change.
   platform:
+    support: full
     platforms: linux
 options:
   path:
@@ -75,7 +77,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
+database:
   description: Full path of the database, links resolved.
   returned: success
   type: str
@@ -125,7 +127,8 @@ tables:
       type: int
       sample: 4821
     bytes:
-      description: Pages of the table and its indexes, in bytes. Not set with O(rows=false), or where SQLite cannot tell.
+      description: Pages of the table and its indexes, in bytes. Not set with O(rows=false), or where SQLite cannot
+        tell.
       type: int
       sample: 31457280
 integrity:
@@ -145,7 +148,8 @@ sqlite_version:
   type: str
   sample: 3.40.1
 wal_reset_bug:
-  description: Whether that version has SQLite's WAL-reset bug (3.7.0 to 3.51.2), by which a checkpoint beside a writer can damage a database.
+  description: Whether that version has SQLite's WAL-reset bug (3.7.0 to 3.51.2), by which a checkpoint beside a
+    writer can damage a database.
   returned: success
   type: bool
   sample: true
@@ -195,8 +199,9 @@ schema_sha256:
   type: str
 error:
   description:
-    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then C(cause), C(next_step),
-      the whole C(message), and the C(exit_code) with which the command on the host ends in this case.
+    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
+      C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
+      this case.
   returned: failure
   type: dict
   sample:
@@ -231,6 +236,8 @@ def describe(options):
     facts = inspect(options["path"], rows=options["rows"], integrity=options["integrity"],
                     scratch=options["scratch"]).as_dict()
     facts["mode"] = f"{facts['mode']:04o}"
+    # To a value named "path" Ansible adds what it sees there, under names of its own.
+    facts["database"] = facts.pop("path")
     return facts
 
 

@@ -11,8 +11,9 @@ module: sqlite_restore
 version_added: 1.0.0
 short_description: Restore SQLite databases and files from a verified archive
 description:
-  - Verifies the whole archive, unpacks beside the target, checks the database, and only then swaps. The old database and its C(-wal), C(-shm)
-    and C(-journal) files move into a safety copy in the same step, so that no stale log is replayed into the restored one.
+  - Verifies the whole archive, unpacks beside the target, checks the database, and only then swaps. The old database
+    and its C(-wal), C(-shm) and C(-journal) files move into a safety copy in the same step, so that no stale log is
+    replayed into the restored one.
   - Where the target holds the same content already, nothing is done.
   - Refuses while any process holds the database open, or where that cannot be told. Stop the application before.
   - A restore that was interrupted is settled at the start of the next one, wholly old or wholly new.
@@ -25,7 +26,8 @@ attributes:
     support: full
     details:
       - Verifies the archive and compares it with what is there, without writing to a target.
-      - A process that holds the database, and too little room, are warnings, since the application still runs at this time.
+      - A process that holds the database, and too little room, are warnings, since the application still runs at this
+        time.
   diff_mode:
     support: full
     details:
@@ -35,6 +37,7 @@ attributes:
     details:
       - Content is compared, not names. With O(archive=latest), a newer archive is other content.
   platform:
+    support: full
     platforms: linux
 options:
   state:
@@ -51,7 +54,8 @@ options:
     default: latest
   before:
     description:
-      - With O(archive=latest), the newest up to this time, in ISO 8601. Without an offset it is the host's local time.
+      - With O(archive=latest), the newest up to this time, in ISO 8601. Without an offset it is the host's local
+        time.
     type: str
   kind:
     description:
@@ -86,7 +90,8 @@ options:
     type: path
   owner:
     description:
-      - Owner of the restored databases. The default is the owner of the file that is there now, or else the one in the archive.
+      - Owner of the restored databases. The default is the owner of the file that is there now, or else the one in
+        the archive.
     type: str
   group:
     description:
@@ -98,7 +103,8 @@ options:
     type: raw
   accept_unknown_holders:
     description:
-      - Go on where some processes cannot be looked into, for instance without root. A process that is seen to hold the database always refuses.
+      - Go on where some processes cannot be looked into, for instance without root. A process that is seen to hold
+        the database always refuses.
     type: bool
     default: false
   allow_older_schema:
@@ -231,8 +237,9 @@ seconds:
   sample: 2.6
 error:
   description:
-    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then C(cause), C(next_step),
-      the whole C(message), and the C(exit_code) with which the command on the host ends in this case.
+    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
+      C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
+      this case.
   returned: failure
   type: dict
   sample:
@@ -326,7 +333,8 @@ def _mode(given):
     try:
         return int(given, 8)
     except (TypeError, ValueError):
-        raise UsageError(f"mode {given!r}", "it is not an octal number", "Write it quoted, for instance '0600'") from None
+        raise UsageError(f"mode {given!r}", "it is not an octal number",
+                         "Write it quoted, for instance '0600'") from None
 
 
 def _obstacles(planned):

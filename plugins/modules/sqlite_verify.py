@@ -12,7 +12,8 @@ version_added: 1.0.0
 short_description: Verify archives of SQLite databases, down to a restore test
 description:
   - Reads archives from end to end and says of each whether it is good, damaged, or cannot be judged.
-  - The verdict is recorded beside the archive and in the status that age alerts read. Retention counts only archives that verified.
+  - The verdict is recorded beside the archive and in the status that age alerts read. Retention counts only archives
+    that verified.
 extends_documentation_fragment:
   - feedforward.maintenance.attributes
   - feedforward.maintenance.attributes.on_host
@@ -31,11 +32,13 @@ attributes:
     details:
       - Never reports a change. The record of a verification is a freshness record and does not count as one.
   platform:
+    support: full
     platforms: linux
 options:
   archive:
     description:
-      - V(latest) and V(oldest) mean the one of each kind, V(all) every archive. Otherwise the name of an archive in O(directory), or a full path.
+      - V(latest) and V(oldest) mean the one of each kind, V(all) every archive. Otherwise the name of an archive in
+        O(directory), or a full path.
     type: str
     default: latest
   before:
@@ -57,7 +60,8 @@ options:
     default: integrity
   scratch:
     description:
-      - An existing directory for what is unpacked. The default is a private directory beside the archive. It is left as it was found.
+      - An existing directory for what is unpacked. The default is a private directory beside the archive. It is left
+        as it was found.
     type: path
   record:
     description:
@@ -169,8 +173,9 @@ archives:
       sample: true
 error:
   description:
-    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then C(cause), C(next_step),
-      the whole C(message), and the C(exit_code) with which the command on the host ends in this case.
+    - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
+      C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
+      this case.
   returned: failure
   type: dict
   sample:
@@ -220,7 +225,8 @@ def verify(options, check):
     facts["warnings"] = [text for archive in facts["archives"] for text in archive.pop("warnings")]
     bad = [archive for archive in facts["archives"] if archive["verdict"] != "passed"]
     if bad and options["fail_on_damage"]:
-        told = "; ".join(f"{archive['path']}: {archive['verdict']}: {', '.join(archive['problems'])}" for archive in bad)
+        told = "; ".join(f"{archive['path']}: {archive['verdict']}: {', '.join(archive['problems'])}"
+                         for archive in bad)
         facts.update(failed=True, msg=f"{told}. Keep the archives that passed, and make a new backup.")
     return facts
 

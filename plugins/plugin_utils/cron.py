@@ -10,7 +10,6 @@ syntax that is written. What cron would silently misread (``5/15``, a range that
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, Tuple
 
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -35,7 +34,7 @@ class _Field:
     title: str
     lowest: int
     highest: int
-    names: Dict[str, int]
+    names: dict[str, int]
 
 
 _FIELDS = (
@@ -52,11 +51,11 @@ class CronTime:
     """The values of each field; weekdays from 0 (Sunday) to 6. ``either_day``: cron runs when the day of the month
     *or* the day of the week matches, which it does when neither field begins with ``*``."""
 
-    minutes: FrozenSet[int]
-    hours: FrozenSet[int]
-    days: FrozenSet[int]
-    months: FrozenSet[int]
-    weekdays: FrozenSet[int]
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
     either_day: bool
 
 
@@ -81,7 +80,7 @@ def parse_cron(expression: str) -> CronTime:
                     either_day=not parts[2].startswith("*") and not parts[4].startswith("*"))
 
 
-def to_oncalendar(expression: str) -> Tuple[str, ...]:
+def to_oncalendar(expression: str) -> tuple[str, ...]:
     """The values for ``OnCalendar=`` that elapse exactly when cron would run. Raises CronError."""
     when = parse_cron(expression)
     text = " ".join(expression.split())
@@ -98,7 +97,7 @@ def to_oncalendar(expression: str) -> Tuple[str, ...]:
     return (f"{_render_weekdays(when.weekdays)} {date} {time}",)
 
 
-def _values(expression: str, text: str, field: _Field) -> FrozenSet[int]:
+def _values(expression: str, text: str, field: _Field) -> frozenset[int]:
     values = set()
     for part in text.split(","):
         span, slash, step_text = part.partition("/")
@@ -139,7 +138,7 @@ def _bad(expression: str, field: _Field, part: str, cause: str) -> CronError:
     return CronError(f"cron expression '{expression}', {field.title} '{part}': {cause}. Correct this field.")
 
 
-def _render(values: FrozenSet[int], lowest: int, highest: int) -> str:
+def _render(values: frozenset[int], lowest: int, highest: int) -> str:
     ordered = sorted(values)
     if len(ordered) == highest - lowest + 1:
         return "*"
@@ -151,7 +150,7 @@ def _render(values: FrozenSet[int], lowest: int, highest: int) -> str:
     return ",".join(f"{value:02}" for value in ordered)
 
 
-def _render_weekdays(weekdays: FrozenSet[int]) -> str:
+def _render_weekdays(weekdays: frozenset[int]) -> str:
     # systemd's week begins with Monday, so that a range may end with Sunday.
     ordered = sorted(day or 7 for day in weekdays)
     names = [WEEKDAYS[day % 7].capitalize() for day in ordered]

@@ -13,8 +13,9 @@ import contextlib
 import fcntl
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Dict, FrozenSet, Iterator, List, Optional, Tuple
+from typing import Optional
 
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, is_encrypted, match_encrypt_secret
@@ -30,14 +31,14 @@ class Holding:
     """The key ids that one side holds; ``current`` is None where the key file is missing."""
 
     current: Optional[str] = None
-    older: FrozenSet[str] = frozenset()
+    older: frozenset[str] = frozenset()
 
     @property
-    def ids(self) -> FrozenSet[str]:
+    def ids(self) -> frozenset[str]:
         """Every key id of this side."""
         return self.older | ({self.current} if self.current else frozenset())
 
-    def as_dict(self) -> Dict[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """JSON-ready; for results and diffs."""
         return {"key_id": self.current, "older_key_ids": sorted(self.older)}
 
@@ -50,8 +51,8 @@ class EscrowPlan:
     """
 
     create: bool = False
-    escrow: Tuple[str, ...] = ()
-    install: Tuple[str, ...] = ()
+    escrow: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -105,7 +106,7 @@ def plan_without_escrow(key_file: str, host: Holding, *, create: bool) -> Escrow
     return EscrowPlan(create=True)
 
 
-def after(plan: EscrowPlan, host: Holding, escrow: Holding) -> Tuple[Holding, Holding]:
+def after(plan: EscrowPlan, host: Holding, escrow: Holding) -> tuple[Holding, Holding]:
     """What host and escrow hold once ``plan`` of ``plan_escrow`` is carried out and a key was made, if one is."""
     if plan.create or plan.install:
         return Holding(escrow.current, host.older | escrow.older), escrow
@@ -122,7 +123,7 @@ class KeyContent:
     content: bytes = field(repr=False)
 
 
-Keys = Dict[str, KeyContent]
+Keys = dict[str, KeyContent]
 """The keys of one side by their slots."""
 
 
@@ -134,13 +135,13 @@ def holding(keys: Keys) -> Holding:
 class EscrowStore:
     """The vaulted files of one key ring on the controller. ``secrets`` are the vault secrets of the run."""
 
-    def __init__(self, path: str, secrets: List[Tuple[str, object]], vault_id: Optional[str] = None) -> None:
+    def __init__(self, path: str, secrets: list[tuple[str, object]], vault_id: Optional[str] = None) -> None:
         self.path = path
         self._vault = VaultLib(secrets)
         self._secrets = secrets
         self._vault_id = vault_id
 
-    def paths(self) -> Dict[str, str]:
+    def paths(self) -> dict[str, str]:
         """Existing files: slot -> path. Raises KeyFileError when the directory cannot be read."""
         directory, base = os.path.split(self.path)
         try:
@@ -153,7 +154,7 @@ class EscrowStore:
         found = {name: re.fullmatch(re.escape(base) + SLOT, name) for name in names}
         return {match.group(1) or "": os.path.join(directory, name) for name, match in found.items() if match}
 
-    def read(self) -> Dict[str, bytes]:
+    def read(self) -> dict[str, bytes]:
         """Slot -> the decrypted content. Raises KeyFileError."""
         return {slot: self._decrypt(path) for slot, path in sorted(self.paths().items())}
 
@@ -242,5 +243,5 @@ def locked_directory(path: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _names(ids: FrozenSet[str]) -> str:
+def _names(ids: frozenset[str]) -> str:
     return ", ".join(sorted(ids))

@@ -13,13 +13,14 @@ import contextlib
 import os
 import secrets
 import shlex
-from typing import Any, Dict, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any, Optional
 
 from ansible.errors import AnsibleActionFail
 from ansible.utils.hashing import checksum
 
 
-def run_module(action: Any, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+def run_module(action: Any, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
     """Runs a module of ansible-core on the host; options that are None are left out. Raises AnsibleActionFail."""
     given = {option: value for option, value in arguments.items() if value is not None}
     result = action._execute_module(module_name=f"ansible.legacy.{name}", module_args=given, task_vars=task_vars)
@@ -30,7 +31,7 @@ def run_module(action: Any, name: str, arguments: Dict[str, Any], task_vars: Dic
     return result
 
 
-def place_file(action: Any, local_path: str, dest: str, task_vars: Dict[str, Any], *, mode: str,
+def place_file(action: Any, local_path: str, dest: str, task_vars: dict[str, Any], *, mode: str,
                owner: Optional[str] = None, group: Optional[str] = None, replace: bool = True) -> bool:
     """Puts the controller's ``local_path`` in place on the host in one rename; True when the host changed.
 

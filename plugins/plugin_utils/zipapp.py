@@ -14,7 +14,7 @@ import io
 import os
 import re
 import zipfile
-from typing import Dict, Optional
+from typing import Optional
 
 PACKAGE = "maintenance"
 NOT_ENGINE = frozenset({"face.py"})
@@ -33,7 +33,7 @@ _COMMENT = "feedforward.maintenance {version}"
 _COMMENT_PATTERN = re.compile(rb"feedforward\.maintenance (\S+)\s*\Z")
 
 
-def collect_engine(module_utils: str) -> Dict[str, bytes]:
+def collect_engine(module_utils: str) -> dict[str, bytes]:
     """Member name -> source of each Python file of the engine below the directory ``module_utils``."""
     members = {}
     for directory, subdirectories, names in os.walk(module_utils):
@@ -49,7 +49,7 @@ def collect_engine(module_utils: str) -> Dict[str, bytes]:
     return members
 
 
-def build_zipapp(members: Dict[str, bytes], *, interpreter: str, version: str) -> bytes:
+def build_zipapp(members: dict[str, bytes], *, interpreter: str, version: str) -> bytes:
     """The executable file: the line ``#!interpreter``, then the zip archive of ``members``."""
     memory = io.BytesIO()
     memory.write(f"#!{interpreter}\n".encode())

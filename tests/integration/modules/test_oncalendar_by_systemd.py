@@ -11,9 +11,10 @@ import subprocess
 from datetime import datetime, timedelta
 
 import pytest
-from ansible_collections.feedforward.maintenance.plugins.plugin_utils.cron import to_oncalendar
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.feedforward.maintenance.plugins.plugin_utils.cron import to_oncalendar
 
 BASE = datetime(2027, 12, 28, 21, 47)
 DAY_NAMES = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.feedforward.maintenance.plugins.filter.cron_to_oncalendar import FilterModule
 from ansible_collections.feedforward.maintenance.plugins.plugin_utils.cron import parse_cron
 
