@@ -23,10 +23,10 @@ class Invalid(ValueError):
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a UTF-8 JSON text. Raises Invalid, also for repeated keys, fractions, NaN and over-long numbers."""
+    """The value of a UTF-8 JSON text. Raises Invalid, also for repeated keys, NaN and over-long whole numbers."""
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer,
-                          parse_float=_no_fraction, parse_constant=_no_fraction)
+                          parse_constant=_no_constant)
     except Invalid:
         raise
     except (ValueError, RecursionError) as error:
@@ -46,8 +46,8 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _no_fraction(text: str) -> NoReturn:
-    raise Invalid(f"{_short(text)} is not a whole number")
+def _no_constant(text: str) -> NoReturn:
+    raise Invalid(f"{text} is not a number")
 
 
 class Fields:

@@ -169,6 +169,8 @@ class GzipReader:
 
     def _checked(self, content: bytes) -> bytes:
         trailer = self._take(8)
+        if len(trailer) < 8:
+            raise damaged(self._subject, f"it is truncated within compressed block {self._members}")
         self._digest.update(trailer)
         if trailer != struct.pack("<II", zlib.crc32(content), len(content)) or not content:
             raise damaged(self._subject, f"compressed block {self._members} is damaged (checksum or length)")

@@ -298,11 +298,10 @@ def _open(path: str) -> IO[bytes]:
     except OSError as error:
         raise ArchiveError(path, f"the archive cannot be opened: {error.strerror}",
                            "Correct its path, or run as a user who may read it") from error
-    stream = os.fdopen(handle, "rb", buffering=0)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
-        stream.close()
+        os.close(handle)
         raise ArchiveError(path, "it is not a regular file", "Name the file of one archive")
-    return stream
+    return os.fdopen(handle, "rb", buffering=0)
 
 
 def _decrypted(path: str, stream: IO[bytes], ring: Optional[KeyRing]) -> tuple[Optional[str], Readable]:

@@ -40,9 +40,10 @@ def opened(path: str) -> Iterator[IO[bytes]]:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
         raise source_error(error, path) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise SourceError(path, "it is not a regular file", "Take it off the list of what is backed up")
     with os.fdopen(handle, "rb", buffering=0) as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise SourceError(path, "it is not a regular file", "Take it off the list of what is backed up")
         yield stream
 
 

@@ -28,8 +28,7 @@ _PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 _PAX_KEYS = frozenset(("path", "size", "uid", "gid", "mtime", "uname", "gname", "hdrcharset"))
 _REFUSED_TYPES = {
     b"1": "a hard link", b"2": "a symbolic link", b"3": "a character device", b"4": "a block device", b"6": "a FIFO",
-    b"7": "a contiguous file", b"g": "a global extended header", b"S": "a sparse file", b"L": "a GNU long name",
-    b"K": "a GNU long link", b"M": "a continued file", b"V": "a volume label", b"D": "a GNU directory dump",
+    b"g": "a global extended header", b"S": "a sparse file",
 }
 
 
