@@ -18,7 +18,6 @@ from ..units import parse_time
 from .output import Output
 from .progress import ProgressLine, progress_for
 
-DEFAULT_PROGRAM = "feedforward-maintenance"
 _SUFFIX = "-maintenance"
 
 
@@ -59,15 +58,6 @@ class Context:
     def progress(self) -> ProgressLine:
         """The progress of this run, a context manager."""
         return progress_for(self.output, self.environ.get("TERM"))
-
-
-def program_name(argv0: str) -> str:
-    """The name under which the program was called: it names the configuration directory as well."""
-    name = os.path.basename(argv0)
-    for ending in (".pyz", ".py"):
-        if name.endswith(ending):
-            name = name[:-len(ending)]
-    return DEFAULT_PROGRAM if name in ("", "-c", "-m", "__main__") else name
 
 
 def application_of(program: str) -> str:

@@ -15,101 +15,33 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Optional
 
-from ..errors import InternalError, MaintenanceError
-from .commands import backup, info, key, listing, prune, restore, status, verify
-from .context import Context, program_name
-from .output import Output, standard_output
-from .parser import build_parser, parse
 from .signals import Stopped, StopSignals
 
-COMMANDS: dict[str, ModuleType] = {
-    "backup": backup, "verify": verify, "restore": restore, "list": listing, "info": info, "prune": prune, "key": key,
-    "status": status,
-}
-EXIT_BROKEN_PIPE = 141
-
-
-class StoppedError(MaintenanceError):
-    """The run was stopped by a signal; ``exit_code`` is 128 and its number."""
-
-    def __init__(self, command: str, stopped: Stopped) -> None:
-        super().__init__(command, f"{stopped}; temporary files of this run are removed",
-                         "Run it again: what has a final name is whole, and an interrupted restore is settled first")
-        self.exit_code = stopped.exit_code
+DEFAULT_PROGRAM = "feedforward-maintenance"
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the command line ``argv`` (default: this process's) and returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    output = standard_output(program_name(sys.argv[0]), os.environ)
-    # Known before the grammar is: an error in the grammar is to be JSON as well.
-    output.json, output.debug = "--json" in arguments, "--debug" in arguments
-    signals = StopSignals()
-    try:
-        with signals:
-            return _run(output, arguments, signals)
-    except Stopped as stopped:
-        # The signal came before the command had begun, or after it had ended.
-        return stopped.exit_code
-    except BrokenPipeError:
-        _forget_stdout()
-        return EXIT_BROKEN_PIPE
-
-
-def _run(output: Output, arguments: Sequence[str], signals: StopSignals) -> int:
-    command = next((word for word in arguments if word in COMMANDS), "command line")
-    try:
+    program = program_name(sys.argv[0])
+    with StopSignals() as signals:
         try:
-            return _dispatch(output, arguments)
-        except SystemExit as leaving:
-            return int(leaving.code or 0)
+            # Imported only now: it takes a moment, in which Ctrl-C would print a traceback.
+            from .dispatch import run
+
+            return run(program, list(sys.argv[1:] if argv is None else argv), signals)
         except Stopped as stopped:
-            raise StoppedError(command, stopped) from stopped
-        except (MaintenanceError, BrokenPipeError):
-            raise
-        except MemoryError as error:
-            raise InternalError(command, "the memory of this machine is exhausted",
-                                "Free memory, or give fewer workers, then run again") from error
-        except Exception as error:
-            raise InternalError(command, f"unexpected {type(error).__name__}: {error} ({_place(error)})",
-                                "This is a defect: run again with --debug and report what it prints") from error
-    except MaintenanceError as error:
-        code = error.exit_code
-        if signals.received is not None:
-            code = Stopped(signals.received).exit_code
-        return _report(output, command, error, code)
+            if sys.stderr is not None:
+                print(f"{program}: {stopped}", file=sys.stderr)
+            return stopped.exit_code
 
 
-def _dispatch(output: Output, arguments: Sequence[str]) -> int:
-    options = parse(build_parser(output.program, COMMANDS), tuple(COMMANDS), arguments)
-    output.json, output.verbose, output.debug = options.json, options.verbose, options.debug
-    context = Context(output.program, options, output, os.environ, sys.stdin)
-    code: int = COMMANDS[options.command].run(context)
-    return code
-
-
-def _report(output: Output, command: str, error: MaintenanceError, code: int) -> int:
-    failed = getattr(COMMANDS.get(command), "failed", None)
-    if failed is not None and code < 128:
-        # Monitoring knows neither our codes nor standard error.
-        code = failed(output, error)
-    output.error(error, code)
-    return code
-
-
-def _place(error: BaseException) -> str:
-    """File and line where ``error`` was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "unknown place"
-
-
-def _forget_stdout() -> None:
-    """Points standard output at nothing: the interpreter flushes it once more at its end and would complain."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
+def program_name(argv0: str) -> str:
+    """The name under which the program was called: it names the configuration directory as well."""
+    name = os.path.basename(argv0)
+    for ending in (".pyz", ".py"):
+        if name.endswith(ending):
+            name = name[:-len(ending)]
+    return DEFAULT_PROGRAM if name in ("", "-c", "-m", "__main__") else name

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Callable
 import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
-from ansible_collections.feedforward.maintenance.plugins.module_utils.cli import context, parser
+from ansible_collections.feedforward.maintenance.plugins.module_utils.cli import context, dispatch, parser
 from ansible_collections.feedforward.maintenance.plugins.module_utils.cli import main as face
+from ansible_collections.feedforward.maintenance.plugins.module_utils.cli.signals import Stopped
 from ansible_collections.feedforward.maintenance.plugins.module_utils.version import VERSION
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
 
         module = ModuleType("broken")
         vars(module).update(SUMMARY="x", DESCRIPTION="x", configure=lambda parser: None, run=run)
-        monkeypatch.setitem(face.COMMANDS, "broken", module)
+        monkeypatch.setitem(dispatch.COMMANDS, "broken", module)
     return add
 
 
@@ -116,7 +117,7 @@ def test_a_signal_wins_over_the_error_that_it_led_to(host: Host, broken: Callabl
         """Raised by a library that swallowed the exception of the signal."""
 
     broken(Rude("users.db", "interrupted", "Look"))
-    run = face.COMMANDS["broken"].run
+    run = dispatch.COMMANDS["broken"].run
 
     def swallow(given: context.Context) -> int:
         try:
@@ -125,13 +126,13 @@ def test_a_signal_wins_over_the_error_that_it_led_to(host: Host, broken: Callabl
             return int(run(given))
         return 0
 
-    vars(face.COMMANDS["broken"])["run"] = swallow
+    vars(dispatch.COMMANDS["broken"])["run"] = swallow
     done = host.bare("broken", "--json")
     assert done.code == 143 and done.json()["error"]["exit_code"] == 143
 
 
 def test_a_stop_is_told_in_json_too(host: Host, broken: Callable[[BaseException], None]) -> None:
-    broken(face.Stopped(signal.SIGINT))
+    broken(Stopped(signal.SIGINT))
     done = host.bare("broken", "--json")
     assert (done.code, done.json()["error"]["cause"].split(";")[0]) == (130, "stopped by SIGINT")
 
@@ -164,7 +165,7 @@ def test_a_reader_that_went_away_is_no_error_of_ours(host: Host, monkeypatch: py
     ("-maintenance", "-maintenance", "-maintenance"),
 ])
 def test_the_programs_name_names_configuration_and_application(argv0: str, program: str, application: str) -> None:
-    assert context.program_name(argv0) == program and context.application_of(program) == application
+    assert face.program_name(argv0) == program and context.application_of(program) == application
 
 
 def test_a_configuration_that_cannot_be_listed_counts_as_there(host: Host) -> None:

@@ -126,6 +126,17 @@ def test_ctrl_c_at_the_terminal_clears_the_line(command: Path, large: Host) -> N
     assert "Traceback" not in session.text and leftovers(large) == []
 
 
+def test_ctrl_c_while_the_program_still_loads_is_no_traceback(command: Path, host: Host,
+                                                              waited: Callable[..., None]) -> None:
+    process = subprocess.Popen([str(command), "backup", "--config", str(host.config)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    maps = Path(f"/proc/{process.pid}/maps")
+    waited(process, lambda: "_sqlite3" in maps.read_text(), "the import of sqlite3")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 130 and "stopped by SIGINT" in err and err.count("\n") == 1
+
+
 def test_nobody_reads_the_output_any_more(command: Path, host: Host) -> None:
     host.backup()
     for words in (["list"], ["list", "--json"], ["bogus", "--json"]):
