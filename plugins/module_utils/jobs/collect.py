@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import BinaryIO, Optional
 
 from ..errors import SourceError, UsageError
 from ..files import CHUNK_BYTES, SCRATCH_PREFIX, TEMPORARY_SUFFIX, owner_names
@@ -34,9 +34,11 @@ class FileSource:
 
 @dataclass(frozen=True)
 class CollectedFile:
-    """One file or directory as the walk found it; ``sha256`` is None for a directory, ``mtime`` seconds."""
+    """One file or directory as the walk found it; ``sha256`` is None for a directory, ``mtime`` seconds; ``real`` is
+    where it lies, should ``path`` be a symbolic link that was named as a source."""
 
     path: str
+    real: str
     part: str
     type: str
     size: int
@@ -137,16 +139,16 @@ def _take(walk: _Walk, path: str, part: str, status: os.stat_result, real: str) 
         raise SourceError(path, "its name is not valid UTF-8, so no archive could name it",
                           "Rename the file, then run again") from None
     if stat.S_ISDIR(status.st_mode):
-        walk.files.append(_entry(path, part, "directory", 0, None, status))
+        walk.files.append(_entry(path, real, part, "directory", 0, None, status))
         for child in _children(path):
             _take_child(walk, child, part, real)
     elif stat.S_ISREG(status.st_mode):
-        hashed = _hash(walk, path)
+        hashed = _hash(walk, path, real)
         if hashed is None:
             walk.skipped.append((path, "it vanished while the backup ran"))
             return
         size, digest, status = hashed
-        walk.files.append(_entry(path, part, "file", size, digest, status))
+        walk.files.append(_entry(path, real, part, "file", size, digest, status))
     else:
         walk.skipped.append((path, "it is a socket, a pipe or a device"))
 
@@ -180,12 +182,17 @@ def _is_ours(base: str) -> bool:
         base.startswith(".") and base.endswith((TEMPORARY_SUFFIX, ".restore-journal")))
 
 
-def _hash(walk: _Walk, path: str) -> Optional[tuple[int, str, os.stat_result]]:
+def _open(path: str) -> BinaryIO:
+    # Neither a link nor a pipe that took the place of the file since it was listed.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+
+
+def _hash(walk: _Walk, path: str, real: str) -> Optional[tuple[int, str, os.stat_result]]:
     """Size, SHA-256 and status of a file that held still while it was read; after a second change, of the last
     reading, with a warning. None when the file is gone."""
     try:
         for _attempt in (1, 2):
-            with open(path, "rb", buffering=0) as stream:
+            with _open(real) as stream:
                 before = os.fstat(stream.fileno())
                 digest, size = hashlib.sha256(), 0
                 # Never beyond the size that it had: a file that grows as fast as it is read would have no end.
@@ -209,8 +216,8 @@ def _hash(walk: _Walk, path: str) -> Optional[tuple[int, str, os.stat_result]]:
     return size, digest.hexdigest(), after
 
 
-def _entry(path: str, part: str, kind: str, size: int, digest: Optional[str],
+def _entry(path: str, real: str, part: str, kind: str, size: int, digest: Optional[str],
            status: os.stat_result) -> CollectedFile:
     user, group = owner_names(status.st_uid, status.st_gid)
-    return CollectedFile(path, part, kind, size, digest, status.st_uid, status.st_gid,
+    return CollectedFile(path, real, part, kind, size, digest, status.st_uid, status.st_gid,
                          stat.S_IMODE(status.st_mode), user, group, status.st_mtime)

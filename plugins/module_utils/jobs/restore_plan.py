@@ -197,6 +197,7 @@ def _chosen_databases(request: RestoreRequest, entry: Entry, manifest: Manifest)
 
 def _database_step(request: RestoreRequest, item: DatabaseEntry, pending: list[str], warnings: list[str],
                    progress: Optional[Progress]) -> RestoreStep:
+    _check_way(request.target or item.source)
     target = os.path.realpath(request.target or item.source)
     if os.path.lexists(journal_path(target)):
         pending.append(target)
@@ -255,6 +256,7 @@ def _compare_database(request: RestoreRequest, item: DatabaseEntry, target: str,
 
 def _file_step(file: FileEntry, found: MemberDigest) -> RestoreStep:
     target = file.path
+    _check_way(target)
     action, reason = "replace", "its content or its rights differ"
     try:
         status = os.stat(target)
@@ -270,6 +272,22 @@ def _file_step(file: FileEntry, found: MemberDigest) -> RestoreStep:
     except OSError as error:
         raise RestoreError(target, f"it cannot be looked at: {error.strerror}", "Run as root") from error
     return RestoreStep(file.type, os.path.basename(target), file.member, target, action, found.size, reason)
+
+
+def _check_way(path: str) -> None:
+    """Refuses a path that leads through a symbolic link of another user: whoever may write to a directory of uploads
+    must not choose what root replaces."""
+    way = path
+    while way != os.path.dirname(way):
+        try:
+            status = os.lstat(way)
+        except OSError:
+            status = None
+        if status is not None and stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+            raise RestoreError(path, f"the way to it leads through the symbolic link {way}, which belongs to another "
+                               f"user ({owner_names(status.st_uid, status.st_gid)[0]})",
+                               "Replace the link by what it means, or restore to another path")
+        way = os.path.dirname(way)
 
 
 def existing_parent(path: str) -> str:

@@ -80,8 +80,8 @@ def write_archive(path: str, manifest: Manifest, content: Content, *, options: W
             if file.type == "directory":
                 writer.add_directory(item.member, mode=file.mode, uid=file.uid, gid=file.gid, user=file.user,
                                      group=file.group, mtime=file.mtime)
-            elif os.path.lexists(file.path):
-                writer.add_file(item.member, file.path, mode=file.mode, uid=file.uid, gid=file.gid, user=file.user,
+            elif os.path.lexists(file.real):
+                writer.add_file(item.member, file.real, mode=file.mode, uid=file.uid, gid=file.gid, user=file.user,
                                 group=file.group, mtime=file.mtime, progress=progress)
             else:
                 writer.mark_vanished(item.member)

@@ -339,3 +339,15 @@ def test_the_request_of_the_configuration(site: Site) -> None:
     assert result.files == 2 and result.outcome == "created"
     with pytest.raises(errors.UsageError, match="directory"):
         request_from_settings(Settings(application="app"), "full")
+
+
+def test_a_configuration_file_that_is_a_link_is_archived_by_its_content(site: Site) -> None:
+    real = site.write("shared/production.env", "SECRET_KEY=linked\n", 0o600)
+    path = os.path.join(site.home, ".env")
+    os.unlink(path)
+    os.symlink(real, path)
+    site.backup("config")
+    os.unlink(path)
+    site.restore(parts=("config",))
+    with open(path, encoding="utf-8") as stream:
+        assert stream.read() == "SECRET_KEY=linked\n"

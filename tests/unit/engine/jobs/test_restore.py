@@ -485,3 +485,23 @@ def test_a_required_file_source_is_restored_to_its_own_path(site: Site) -> None:
     os.unlink(extra)
     site.restore(parts=("config",))
     assert open_bytes(extra) == b"a: 1\n" and os.stat(extra).st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("place", ["data/uploads", "data/app.db"])
+def test_links_of_another_user_do_not_lead_a_restore_astray(site: Site, place: str) -> None:
+    """A user who may write to the uploads puts a link where a directory was."""
+    site.backup("full")
+    path, outside = os.path.join(site.home, place), os.path.join(site.root, "outside")
+    os.rename(path, outside)
+    os.symlink(outside, path)
+    own = os.geteuid() != 0
+    if not own:
+        os.lchown(path, 65534, 65534)
+    site.sql("DELETE FROM drafts WHERE id = 1")
+    before = site.tree(site.root)
+    if own:
+        assert site.restore(parts=EVERYTHING).changed
+        return
+    with pytest.raises(errors.RestoreError, match="symbolic link"):
+        site.restore(parts=EVERYTHING)
+    assert site.tree(site.root) == before
