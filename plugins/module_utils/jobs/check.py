@@ -103,13 +103,11 @@ def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Pr
         entry = databases.get(info.name)
         table = _HashSink()
         digester = DatabaseDigester(info.name, cast(IO[bytes], table)) if entry else None
-        plain = hashlib.sha256()
         sink = sink_for(info)
         while True:
             chunk = stream.read(CHUNK_BYTES)
             if not chunk:
                 break
-            plain.update(chunk)
             if digester is not None:
                 digester.update(chunk)
             if sink is not None:
@@ -120,10 +118,12 @@ def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Pr
         if entry is not None and digester is not None:
             _compare(reader.manifest.name, entry, digester)
             tables[entry.page_digests] = table.digest.hexdigest()
-        if info.name in tables and tables[info.name] != plain.hexdigest():
-            raise ArchiveError(reader.manifest.name, f"{info.name} does not list the pages of the database",
+    members = reader.finish()
+    for member in members:
+        if tables.get(member.name, member.sha256) != member.sha256:
+            raise ArchiveError(reader.manifest.name, f"{member.name} does not list the pages of the database",
                                "Use another archive")
-    return reader.finish()
+    return members
 
 
 def _compare(archive: str, entry: DatabaseEntry, digester: DatabaseDigester) -> None:
