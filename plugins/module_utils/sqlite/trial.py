@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import sqlite3
-from urllib.parse import quote
+
+from .connect import uri
 
 
 def write_trial(path: str, *, journal_mode: str) -> tuple[str, ...]:
     """Writes one transaction to the scratch copy at ``path``, which is changed by it. Returns the problems: SQLite
     refused, or the journal mode is not ``journal_mode``."""
     try:
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, isolation_level=None)
+        connection = sqlite3.connect(uri(path, "mode=rw"), uri=True, isolation_level=None)
         try:
             connection.execute("PRAGMA trusted_schema=OFF")
             mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])

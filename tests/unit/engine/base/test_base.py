@@ -11,20 +11,23 @@ import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.feedforward.maintenance.plugins.module_utils import config, errors, files, units, version
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.feedforward.maintenance.plugins.module_utils import config, errors, files, units, version
 
 
 def test_an_error_is_one_printable_line() -> None:
     error = errors.SourceError("/a\nb\x1b[31m\udce9", "cause", "Do this!")
-    assert str(error).startswith("/a\\nb\\x1b[31m") and "\n" not in str(error) and str(error).endswith("cause. Do this!")
+    assert str(error).startswith("/a\\nb\\x1b[31m") and str(error).endswith("cause. Do this!")
+    assert "\n" not in str(error)
     assert error.as_dict()["exit_code"] == 3 and error.as_dict()["message"] == str(error)
     json.dumps(error.as_dict()).encode("utf-8")
 
 
-@pytest.mark.parametrize("number, word", [(errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EROFS, "read-only"),
-                                          (errno.EACCES, "permission"), (errno.ENOENT, "not exist"), (errno.EIO, "Input")])
+@pytest.mark.parametrize("number, word", [
+    (errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EROFS, "read-only"), (errno.EACCES, "permission"),
+    (errno.ENOENT, "not exist"), (errno.EIO, "Input")])
 def test_every_oserror_becomes_a_sentence(number, word) -> None:
     error = errors.from_oserror(OSError(number, os.strerror(number)), "/a/b", "writing")
     assert word in str(error) and str(error).startswith("/a/b: ")
@@ -125,7 +128,7 @@ def fragment(tmp_path, name, value):
 
 def test_fragments_are_read_together(tmp_path) -> None:
     fragment(tmp_path, "application.json", {"application": "app", "databases": ["/a.db"], "service": ""})
-    fragment(tmp_path, "backup.json", {"directory": "/b", "key_file": None, "max_age_hours": {"database": 25}, "workers": 2})
+    fragment(tmp_path, "backup.json", {"directory": "/b", "key_file": None, "max_age_hours": {"database": 25}})
     fragment(tmp_path, ".hidden.json", "not read")
     settings = config.load_settings(str(tmp_path))
     assert (settings.application, settings.databases, settings.directory) == ("app", ("/a.db",), "/b")

@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils.files import sha256_file
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import BackupRequest, run_backup

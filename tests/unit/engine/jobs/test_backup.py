@@ -12,6 +12,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import open_archive, read_manifest
@@ -311,7 +312,8 @@ def test_two_databases_of_one_name_are_kept_apart(site: Site) -> None:
 
 @pytest.mark.parametrize("changes, word", [
     ({"kind": "weekly"}, "weekly"), ({"level": 12}, "12"), ({"databases": ()}, "database"),
-    ({"databases": ("data/app.db",)}, "absolute"), ({"destination": "archives"}, "absolute"), ({"keep_last": 0}, "keep_last"),
+    ({"databases": ("data/app.db",)}, "absolute"), ({"destination": "archives"}, "absolute"),
+    ({"keep_last": 0}, "keep_last"),
     ({"retention_days": -1}, "retention_days"), ({"files": (FileSource("a/../b", "config"),)}, "absolute"),
     ({"files": (FileSource("/etc", "stuff"),)}, "stuff"), ({"application": "No Such/Name"}, "application")])
 def test_bad_requests_are_refused_by_one_sentence(site: Site, changes, word: str) -> None:

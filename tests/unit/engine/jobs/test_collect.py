@@ -10,6 +10,7 @@ import os
 import socket
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import SourceError, UsageError
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.collect import FileSource, collect
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
 from ansible_collections.feedforward.maintenance.plugins.module_utils.config import Settings
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import backup as backup_module
@@ -41,7 +42,8 @@ def now() -> datetime:
 def test_the_catalog_as_facts(site: Site) -> None:
     first, second, full = site.backup(), site.backup(force=True), site.backup("full")
     info = catalog_info("app", site.archives, key_file=site.key_file)
-    assert info.count == 3 and info.total_bytes == sum(map(os.path.getsize, (first.archive, second.archive, full.archive)))
+    paths = (first.archive, second.archive, full.archive)
+    assert info.count == 3 and info.total_bytes == sum(map(os.path.getsize, paths))
     assert info.newest["database"]["path"] == second.archive and info.newest["config"] is None
     assert info.status["full"]["last_outcome"] == "created"
     assert [a["verified"] for a in info.archives] == [True, True, True]

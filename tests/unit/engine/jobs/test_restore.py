@@ -12,6 +12,7 @@ import sqlite3
 from datetime import datetime, timezone
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore as restore_module

@@ -9,6 +9,7 @@ import json
 import os
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import RestoreError
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_journal import (
     Journal,
@@ -97,7 +98,7 @@ def test_the_journal_says_what_was_written(tmp_path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format": "other", "version": 1}',
                                      b'{"format": "feedforward-maintenance restore journal", "version": 2}',
                                      b'{"format": "feedforward-maintenance restore journal", "version": 1}',
-                                     b'{"format": "feedforward-maintenance restore journal", "version": 1, "phases": 3}'])
+                                     b'{"format": "feedforward-maintenance restore journal", "version": 1, "paths": 3}'])
 def test_a_damaged_journal_is_refused_and_stays(tmp_path, content) -> None:
     journal, target = scene(tmp_path)
     path = journal_path(target)

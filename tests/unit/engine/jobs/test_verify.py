@@ -10,6 +10,7 @@ import random
 import tarfile
 
 import pytest
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import read_manifest
@@ -131,8 +132,8 @@ def test_counted_rows_that_differ_are_a_failure(site: Site, tmp_path) -> None:
 
 
 def test_an_archive_that_vanished_meanwhile_is_told(site: Site) -> None:
-    verdict = check_archive(os.path.join(site.archives, "app-database-20260101T000000Z.tar.gz"), load_ring(site.key_file),
-                            level="checksums")
+    path = os.path.join(site.archives, "app-database-20260101T000000Z.tar.gz")
+    verdict = check_archive(path, load_ring(site.key_file), level="checksums")
     assert verdict.verdict == "failed" and "cannot be read" in verdict.problems[0]
 
 
