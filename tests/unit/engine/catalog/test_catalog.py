@@ -170,6 +170,13 @@ def test_archives_of_unknown_sequence_are_placed_by_stamp(catalog, put, day):
     assert [entry.stamp.day for entry in catalog.entries()] == [1, 2, 3, 4, 5, 10, 6, 7, 11]
 
 
+def test_of_one_second_the_archive_of_known_sequence_comes_first(catalog, put, day):
+    put(catalog.directory, day(2), sequence=None, encrypted=False)
+    put(catalog.directory, day(2), sequence=1)
+    put(catalog.directory, day(3), sequence=2)
+    assert sequences(catalog.entries()) == [1, None, 2]
+
+
 def test_without_any_sidecar_the_order_is_that_of_the_stamps(catalog, put, day):
     for number in (3, 1, 2):
         put(catalog.directory, day(number), sequence=None)
