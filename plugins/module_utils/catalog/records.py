@@ -33,9 +33,14 @@ def short_text(text: str) -> str:
     return printable(text)[:_MAX_TEXT_CHARACTERS]
 
 
+def parse_instant(text: str) -> datetime:
+    """The aware instant that ``units.iso`` wrote. Raises ValueError."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+
+
 def instant(value: Any, where: str) -> datetime:
-    """A check as ``archive.fields`` has them: an instant as ``units.iso`` writes it, aware, in UTC."""
-    return datetime.strptime(fields.instant(value, where), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    """A check as ``archive.fields`` has them: an instant as ``units.iso`` writes it."""
+    return parse_instant(fields.instant(value, where))
 
 
 def optional_iso(moment: Optional[datetime]) -> Optional[str]:

@@ -17,12 +17,12 @@ from typing import Any, Optional
 
 from ..archive import fields
 from ..archive.fields import Fields
-from ..archive.manifest import PARTS
+from ..archive.manifest import PARTS, Manifest
 from ..errors import InternalError
 from ..files import atomic_write
 from ..units import iso
 from .names import KINDS, parse_name
-from .records import dump, instant, load, optional_iso, short_text, to_second
+from .records import dump, instant, load, optional_iso, parse_instant, short_text, to_second
 
 SIDECAR_FORMAT = "feedforward-maintenance sidecar"
 SIDECAR_SCHEMA_VERSION = 1
@@ -79,6 +79,20 @@ class Sidecar:
             object.__setattr__(self, "verified_at", to_second(self.verified_at))
         if self.damage is not None:
             object.__setattr__(self, "damage", short_text(self.damage))
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest, *, size: int, sha256: str) -> Sidecar:
+        """The sidecar of the stored archive of ``size`` bytes and that digest, not verified yet."""
+        parts = ["databases"] if manifest.databases else []
+        parts += [part for part in PARTS if any(file.part == part for file in manifest.files)]
+        return cls(
+            name=manifest.name, application=manifest.application, kind=manifest.kind, sequence=manifest.sequence,
+            created_at=parse_instant(manifest.created_at), size=size, sha256=sha256, content_id=manifest.content_id,
+            encrypted=manifest.encrypted, key_id=manifest.key_id, parts=tuple(parts),
+            databases=tuple(
+                DatabaseSummary(database.name, database.size, database.page_count, database.content_sha256,
+                                sum(database.rows.values())) for database in manifest.databases),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The record as it stands in the file."""

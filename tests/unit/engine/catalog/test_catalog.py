@@ -17,7 +17,12 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.wr
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.catalog import Catalog
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.names import archive_name, parse_name
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.retention import plan_retention
-from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import read_sidecar, sidecar_path
+from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import (
+    Sidecar,
+    read_sidecar,
+    sidecar_path,
+    write_sidecar,
+)
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import (
     ArchiveError,
     DestinationError,
@@ -52,7 +57,7 @@ def key(tmp_path):
 
 @pytest.fixture
 def write_archive(tmp_path):
-    """A real archive with one configuration file."""
+    """A real archive with one configuration file; returns its manifest and what was written."""
 
     def write(directory, moment, sequence, key=None):
         name = archive_name("feedforward", "config", moment, key is not None)
@@ -69,7 +74,8 @@ def write_archive(tmp_path):
         with ArchiveWriter(os.path.join(str(directory), name), key=key, level=1, workers=1) as writer:
             writer.add_manifest(manifest)
             writer.add_file("files/etc/settings", str(source), mtime=0.0, **owner)
-            writer.finish()
+            written = writer.finish()
+        return manifest, written
 
     return write
 
@@ -216,6 +222,17 @@ def test_another_key_damage_or_a_renamed_archive_leave_the_sequence_unknown(cata
     entries = catalog.entries(ring=KeyRing.of(key))
     assert [entry.stamp.day for entry in entries] == [1, 3, 4, 5]
     assert sequences(entries) == [None] * 4
+
+
+def test_a_sidecar_is_rebuilt_from_its_archive(catalog, write_archive, day, key):
+    manifest, written = write_archive(catalog.directory, day(1), 5, key)
+    sidecar = Sidecar.from_manifest(manifest, size=written.size, sha256=written.sha256)
+    write_sidecar(os.path.join(catalog.directory, manifest.name), sidecar)
+    entry, = catalog.entries()
+    assert entry.sidecar == sidecar
+    assert (sidecar.sequence, sidecar.created_at, sidecar.parts, sidecar.databases, sidecar.verification) == (
+        5, day(1), ("config",), (), None)
+    assert (sidecar.key_id, sidecar.content_id, sidecar.size) == (key.id, "cd" * 32, entry.size)
 
 
 def test_the_next_sequence_stays_above_archives_that_cannot_be_read(catalog, put, day):
