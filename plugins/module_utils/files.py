@@ -167,13 +167,23 @@ def scratch_directory(parent: str) -> Iterator[str]:
     """A directory of mode 0700 in ``parent``, removed at the end. Raises DestinationError."""
     path = os.path.join(parent, SCRATCH_PREFIX + secrets.token_hex(8))
     try:
-        os.mkdir(path, 0o700)
-    except OSError as error:
-        raise from_oserror(error, parent, "creating a scratch directory") from error
-    try:
+        # Inside the try: a signal may arrive as soon as the directory exists.
+        try:
+            os.mkdir(path, 0o700)
+        except OSError as error:
+            raise from_oserror(error, parent, "creating a scratch directory") from error
         yield path
     finally:
+        _remove_tree(path)
+
+
+def _remove_tree(path: str) -> None:
+    try:
         shutil.rmtree(path, ignore_errors=True)
+    except BaseException:
+        # A signal came in the middle of it; what lies there is plain data and must not stay.
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def remove_leftovers(parent: str) -> tuple[str, ...]:

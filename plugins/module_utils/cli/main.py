@@ -31,6 +31,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             # Imported only now: it takes a moment, in which Ctrl-C would print a traceback.
             from .dispatch import run
 
+            signals.check()
             return run(program, list(sys.argv[1:] if argv is None else argv), signals)
         except Stopped as stopped:
             if sys.stderr is not None:

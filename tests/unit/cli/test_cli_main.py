@@ -147,6 +147,9 @@ def test_a_signal_while_the_error_is_told_still_gives_its_code(host: Host, monke
 
     monkeypatch.setattr(sys, "stderr", Slow())
     assert host.bare("bogus").code == 143
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", Slow())
+    assert host.bare("bogus", "--json").code == 143
 
 
 def test_a_reader_that_went_away_is_no_error_of_ours(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

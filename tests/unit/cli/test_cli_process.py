@@ -130,8 +130,9 @@ def test_ctrl_c_while_the_program_still_loads_is_no_traceback(command: Path, hos
                                                               waited: Callable[..., None]) -> None:
     process = subprocess.Popen([str(command), "backup", "--config", str(host.config)], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
-    maps = Path(f"/proc/{process.pid}/maps")
-    waited(process, lambda: "_sqlite3" in maps.read_text(), "the import of sqlite3")
+    caught = 1 << signal.SIGTERM - 1
+    status = Path(f"/proc/{process.pid}/status")
+    waited(process, lambda: int(re.findall(r"SigCgt:\s*(\w+)", status.read_text())[0], 16) & caught, "its first step")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 130 and "stopped by SIGINT" in err and err.count("\n") == 1

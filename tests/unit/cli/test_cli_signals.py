@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -29,6 +31,8 @@ def test_the_first_signal_raises_and_cleaning_up_is_not_cut_short(number: int, c
             cleaned.append(True)
     assert cleaned and (caught.value.exit_code, caught.value.name, signals.received) == (code, name, number)
     assert signal.getsignal(number) is before
+    with pytest.raises(Stopped, match=f"stopped by {name}"):
+        signals.check()
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
@@ -39,3 +43,52 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         assert signals.received is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+class Rude:
+    """Gets the signal in its destructor, where Python drops every exception."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_dropped_exception_is_raised_once_more() -> None:
+    ended = time.monotonic() + 60
+    hook = sys.unraisablehook
+    with pytest.raises(Stopped), StopSignals() as signals:
+        rude = Rude()
+        del rude
+        while time.monotonic() < ended:
+            pass
+    assert signals.received == signal.SIGTERM and time.monotonic() < ended and sys.unraisablehook is hook
+
+
+def test_what_else_is_dropped_goes_where_it_went() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("in a destructor")
+
+    seen = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda dropped: seen.append(dropped.exc_type)
+    try:
+        with StopSignals():
+            broken = Broken()
+            del broken
+    finally:
+        sys.unraisablehook = hook
+    assert seen == [ValueError]
+
+
+def test_a_second_signal_counts_when_the_first_led_nowhere() -> None:
+    now = [0.0]
+    with StopSignals(lambda: now[0]) as signals:
+        for seconds, raised in ((0.0, True), (4.9, False), (5.0, True), (9.0, False)):
+            now[0] = seconds
+            stopped = False
+            try:
+                os.kill(os.getpid(), signal.SIGHUP)
+            except Stopped:
+                stopped = True
+            assert stopped is raised
+    assert signals.received == signal.SIGHUP
