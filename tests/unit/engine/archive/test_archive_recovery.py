@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -93,9 +94,9 @@ def test_the_recovery_of_an_archive_that_ends_with_a_full_segment(tmp_path, reci
     key_file = str(tmp_path / "backup.key")
     key = create_key(key_file)
     dense = MIB - 5000
-    for _attempt in range(300):
-        # A byte of noise more is about a byte of archive more; the digests of the content shake it a little.
-        data = noise(dense) + bytes(2 * MIB - dense)
+    for attempt in range(300):
+        # A byte of noise more is about a byte of archive more, give or take a few that differ with each seed.
+        data = noise(dense, attempt) + bytes(2 * MIB - dense)
         sample = samples.write_sample(tmp_path, key=key, databases={}, files={"/f": data}, level=1)
         missing = (MIB // 2 - sample.path.stat().st_size) % MIB - MIB // 2
         if missing == 0:
@@ -138,7 +139,7 @@ def test_the_tables_name_every_field():
     assert table_of("## manifest.json") == set(manifest)
     assert table_of("An entry of `databases`:") == set(manifest["databases"][0])
     assert table_of("An entry of `files`,") == set(manifest["files"][0])
-    assert table_of("## The sidecar") == set(Sidecar.from_manifest(sample, size=1, sha256="0" * 64).as_dict())
+    assert table_of("## The sidecar") == {"format", *(field.name for field in dataclasses.fields(Sidecar))}
     line = json.loads(re.search(r"^    (\{.*\})$", DOCUMENT, re.MULTILINE).group(1))
     assert set(line) == set(vars(samples.digest_line("x", b"")))
 
