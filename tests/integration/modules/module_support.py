@@ -51,15 +51,22 @@ class Ansible:
         self.configuration.touch()
 
     def play(self, tasks, *, arguments=(), vault_password=None, environment=None, **play) -> Run:
-        """Runs ``tasks`` one after the other, whatever each one's outcome. No output may ever show a traceback."""
-        record = self.work / "results.jsonl"
-        record.unlink(missing_ok=True)
+        """Runs ``tasks`` on this machine one after the other, whatever each one's outcome."""
         playbook = self.work / "playbook.yml"
         playbook.write_text(json.dumps([{
             "hosts": "localhost", "gather_facts": False, "connection": "local", **play,
             "tasks": [{"ignore_errors": True, **task} for task in tasks]}]))
+        run = self.run_playbook(playbook, "localhost,", arguments=arguments, vault_password=vault_password,
+                                environment=environment)
+        assert len(run.results) == len(tasks), run.output
+        return run
+
+    def run_playbook(self, playbook, inventory, *, arguments=(), vault_password=None, environment=None) -> Run:
+        """Runs a playbook. No output may ever show a traceback."""
+        record = self.work / "results.jsonl"
+        record.unlink(missing_ok=True)
         program = Path(sys.executable).with_name("ansible-playbook")
-        command = [str(program), "--inventory", "localhost,", str(playbook)]
+        command = [str(program), "--inventory", str(inventory), str(playbook)]
         if vault_password is not None:
             password_file = self.work / "vault-password"
             password_file.write_text(vault_password + "\n")
@@ -80,10 +87,8 @@ class Ansible:
         })
         output = done.stdout + done.stderr
         assert record.exists(), output
-        results = [json.loads(line) for line in record.read_text().splitlines()]
-        assert len(results) == len(tasks), output
         assert "Traceback" not in output, output
-        return Run(results, output, done.returncode)
+        return Run([json.loads(line) for line in record.read_text().splitlines()], output, done.returncode)
 
     def module(self, name, options, **keywords):
         """The result of one module of this collection. ``check`` and ``diff`` turn these modes on for the task."""
