@@ -64,16 +64,16 @@ def plan_escrow(key_file: str, escrow_file: str, host: Holding, escrow: Holding,
     """Decides from what both sides hold. Raises KeyFileError where no answer would be safe."""
     if host.current is None:
         return _plan_for_bare_host(key_file, escrow_file, host, escrow, create=create)
-    if escrow.current is not None and escrow.current not in host.ids:
-        raise KeyFileError(key_file, f"the host holds key {host.current}, and {escrow_file} holds another one, "
-                           f"{escrow.current}",
-                           "Find out which key opens the archives, move the other file aside (delete neither), then "
-                           "run again")
     if host.current != escrow.current and host.current in escrow.older:
         raise KeyFileError(key_file, f"the host's key {host.current} is an older one in escrow; the current one there "
                            f"is {escrow.current}",
                            "Move the host's key files aside (do not delete them) and run again: the whole ring is "
                            "then installed from escrow")
+    if escrow.current is not None and escrow.current not in host.ids:
+        raise KeyFileError(key_file, f"the host holds key {host.current}, and {escrow_file} holds another one, "
+                           f"{escrow.current}",
+                           "Find out which key opens the archives, move the other file aside (delete neither), then "
+                           "run again")
     return EscrowPlan(escrow=tuple(sorted(host.ids - escrow.ids)))
 
 
