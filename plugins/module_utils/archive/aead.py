@@ -92,7 +92,8 @@ class _SegmentCipher:
     def _nonce(self, index: int, last: bool) -> bytes:
         return self._prefix + index.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
-    def encrypt(self, index: int, last: bool, plain: bytes) -> bytes:
+    def encrypt(self, index: int, last: bool, pieces: list[memoryview]) -> bytes:
+        plain = b"".join(pieces)
         # An AESGCM object of its own for each segment: nothing promises that one may serve several threads.
         return AESGCM(self._key).encrypt(self._nonce(index, last), plain, None)
 
@@ -118,20 +119,22 @@ class EncryptingWriter:
         raw.write(header)
         self._cipher = _SegmentCipher(key, header)
         self._queue = OrderedQueue(raw.write, workers=workers, executor=executor)
-        self._buffer = bytearray()
+        self._pieces: list[memoryview] = []
+        self._size = 0
         self._capacity = SEGMENT_BYTES - HEADER_BYTES - TAG_BYTES
         self._index = 0
 
     def write(self, data: bytes) -> int:
         """Takes all of ``data`` and returns its length."""
-        view = memoryview(data)
+        view = memoryview(data if isinstance(data, bytes) else bytes(data))
         while view:
             # A full segment is only sent off when more follows: the last one carries another nonce.
-            if len(self._buffer) == self._capacity:
+            if self._size == self._capacity:
                 self._send(last=False)
-            room = self._capacity - len(self._buffer)
-            self._buffer += view[:room]
-            view = view[room:]
+            piece = view[:self._capacity - self._size]
+            self._pieces.append(piece)
+            self._size += len(piece)
+            view = view[len(piece):]
         return len(data)
 
     def close(self) -> None:
@@ -140,8 +143,8 @@ class EncryptingWriter:
         self._queue.finish()
 
     def _send(self, last: bool) -> None:
-        self._queue.submit(self._cipher.encrypt, self._index, last, bytes(self._buffer))
-        self._buffer.clear()
+        self._queue.submit(self._cipher.encrypt, self._index, last, self._pieces)
+        self._pieces, self._size = [], 0
         self._index += 1
         self._capacity = SEGMENT_BYTES - TAG_BYTES
 

@@ -21,7 +21,8 @@ from .entries import Entry, by_sequence, by_stamp, order_entries
 
 _DAY_SECONDS = 86400
 _FUTURE_TOLERANCE = timedelta(days=1)
-_LEAST_GAP_DAYS = 2
+_LEAST_GAP_DAYS = 62
+"""A kind that is made once a month is pruned as well."""
 
 
 @dataclass(frozen=True)

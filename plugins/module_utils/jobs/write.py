@@ -9,16 +9,16 @@ import os
 import platform
 import socket
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Optional
 
 from ..archive.keys import Key
 from ..archive.manifest import DatabaseEntry, FileEntry, Manifest, SkippedEntry
 from ..archive.writer import ArchiveWriter, WrittenArchive
-from ..catalog.sidecar import DatabaseSummary, Sidecar
+from ..catalog.sidecar import Sidecar
 from ..sqlite.snapshot import Snapshot
-from ..units import Progress, iso, parse_time
+from ..units import Progress, iso
 from ..version import VERSION
 from .collect import CollectedFile
 from .gather import Content
@@ -91,14 +91,7 @@ def write_archive(path: str, manifest: Manifest, content: Content, *, options: W
 def sidecar_of(manifest: Manifest, *, size: int, sha256: str, verified_at: Optional[datetime],
                level: Optional[str]) -> Sidecar:
     """The sidecar that belongs to an archive of ``size`` bytes whose manifest was read or just written."""
-    parts = [*(["databases"] if manifest.databases else []), *sorted({file.part for file in manifest.files})]
-    return Sidecar(
-        name=manifest.name, application=manifest.application, kind=manifest.kind, sequence=manifest.sequence,
-        created_at=parse_time(manifest.created_at), size=size, sha256=sha256, content_id=manifest.content_id,
-        encrypted=manifest.encrypted, key_id=manifest.key_id,
-        databases=tuple(DatabaseSummary(d.name, d.size, d.page_count, d.content_sha256, sum(d.rows.values()))
-                        for d in manifest.databases),
-        parts=tuple(parts), verified_at=verified_at, verified_level=level,
-        verification="passed" if verified_at else None)
-
-
+    sidecar = Sidecar.from_manifest(manifest, size=size, sha256=sha256)
+    if verified_at is None:
+        return sidecar
+    return replace(sidecar, verified_at=verified_at, verified_level=level, verification="passed")

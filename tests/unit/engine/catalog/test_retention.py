@@ -260,8 +260,8 @@ def test_an_archive_from_the_future_refuses(make, now, ahead, refused):
 
 
 @pytest.mark.parametrize(("days", "gap", "refused"), [
-    (30, 1, False), (30, 30, False), (30, 30.01, True), (1, 2, False), (1, 2.01, True), (30, -1, False),
-    (30, -1.01, True), (30, 3650, True),
+    (90, 1, False), (90, 90, False), (90, 90.01, True), (1, 62, False), (1, 62.01, True), (30, 31, False),
+    (30, -1, False), (30, -1.01, True), (30, 3650, True),
 ])
 def test_a_gap_to_the_last_run_refuses(make, now, days, gap, refused):
     entries = [make(5000, 1), make(4999, 2)]
