@@ -30,9 +30,12 @@ done
 
 # ansible-test's own environments start with a downloaded script that installs pip; Python's ensurepip does the same.
 settings=$("$venv/bin/python" tools/pip_settings.py)
-export HOME=$top/.build/sanity/home
+# They take minutes to make and serve every checkout, so they are kept between runs, one run at a time.
+export HOME=${XDG_CACHE_HOME:-$HOME/.cache}/feedforward-maintenance/ansible-test
 cache=$HOME/.ansible/test/cache
 mkdir -p "$cache"
+exec 9>"$HOME/lock"
+flock 9
 version=$(sed -n "s/^ *pip='\([0-9.]*\)',.*/\1/p" "$venv"/lib/python3*/site-packages/ansible_test/_internal/python_requirements.py)
 [ -n "$version" ] || { echo "tools/sanity.sh cannot tell which pip ansible-test wants: has ansible-core changed?" >&2; exit 1; }
 cp tools/get_pip.py "$cache/get_pip_${version//./_}.py"

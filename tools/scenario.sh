@@ -19,6 +19,7 @@ export MOLECULE_GLOB='molecule/*/molecule.yml'
 export MOLECULE_EPHEMERAL_DIRECTORY=$PWD/.build/testbed/$TESTBED/molecule/$name
 export MOLECULE_COMMAND_BORDERS=false
 mkdir -p "$MOLECULE_EPHEMERAL_DIRECTORY"
+rm -f "$MOLECULE_EPHEMERAL_DIRECTORY/tests-passed"
 tools/build.sh
 command=$1
 shift
