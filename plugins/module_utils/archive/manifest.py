@@ -26,6 +26,10 @@ PARTS = ("config", "uploads", "logs")
 _APPLICATION = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.ASCII)
 
 
+class NewerArchiveError(ArchiveError):
+    """An archive of a newer format: not damaged, and not to be judged here."""
+
+
 @dataclass(frozen=True)
 class DatabaseEntry:
     """One database. ``size``, ``page_size`` in bytes; ``taken_at`` ISO 8601 in UTC; ``rows`` by table."""
@@ -151,7 +155,7 @@ class Manifest:
 
 
 def _check_version(value: Any, subject: str) -> None:
-    """Raises ArchiveError for another format or a newer version, whose fields are not looked at."""
+    """Raises ArchiveError for another format, NewerArchiveError for a newer version, whose fields are not looked at."""
     if type(value) is not dict or value.get("format") != FORMAT:
         raise ArchiveError(subject, "its manifest is not that of an archive of this collection",
                            "Correct the name of the archive")
@@ -159,9 +163,9 @@ def _check_version(value: Any, subject: str) -> None:
     if type(version) is int and version > SCHEMA_VERSION:
         software = value.get("software")
         made_by = str(software.get("collection"))[:40] if type(software) is dict else "unknown"
-        raise ArchiveError(subject, f"it has format version {version}, made by version {made_by} of the collection; "
-                           f"this one reads up to version {SCHEMA_VERSION}",
-                           "Upgrade the collection on this host, then run again")
+        raise NewerArchiveError(
+            subject, f"it has format version {version}, made by version {made_by} of the collection; this one reads "
+            f"up to version {SCHEMA_VERSION}", "Upgrade the collection on this host, then run again")
 
 
 def _manifest(f: Fields) -> Manifest:
