@@ -341,7 +341,6 @@ def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, out
             archive_bytes: Optional[int] = None, warnings: tuple[str, ...] = ()) -> BackupResult:
     entry = after.entry
     snapshot_warnings = tuple(w for s in content.snapshots for w in s.warnings)
-    absent = tuple(f"{path} does not exist and is optional" for path in content.collection.absent)
     skipped = tuple(f"{path} was left out: {why}" for path, why in content.collection.skipped)
     return BackupResult(
         changed=outcome == "created" or bool(pruned), outcome=outcome, reason=reason, kind=run.request.kind,
@@ -352,7 +351,7 @@ def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, out
         archive_bytes=archive_bytes if archive_bytes is not None else (entry.size if entry else None),
         sha256=after.sha256, encrypted=run.ring is not None, key_id=after.key_id, verified=verified, pruned=pruned,
         prune_refused=refused, absent=content.collection.absent, skipped=content.collection.skipped,
-        warnings=snapshot_warnings + content.collection.warnings + absent + skipped + warnings,
+        warnings=snapshot_warnings + content.collection.warnings + skipped + warnings,
         before=_facts(before), after=_facts(after) if outcome != "created" or not run.check else
         {**_facts(after), "archive": "(a new archive)"},
         current_as_of=iso(run.started_at) if outcome != "nothing" else None,
