@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -147,3 +148,32 @@ def flip(path, offset, bit=0):
         byte = stream.read(1)[0]
         stream.seek(offset)
         stream.write(bytes([byte ^ (1 << bit)]))
+
+
+EVERYTHING = ("databases", "config", "uploads", "logs")
+
+
+def damage(site) -> None:
+    """The database is overwritten; nothing of it can be read."""
+    with open(site.database, "r+b") as stream:
+        stream.write(b"\0" * 8192)
+
+
+def stale_sidecars(site, names=("-wal", "-shm")) -> dict:
+    """Sidecars of another database of equal schema, left beside the destroyed one."""
+    other = os.path.join(site.root, "other.db")
+    connection = sqlite3.connect(other, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE drafts(id INTEGER PRIMARY KEY, content TEXT)")
+    connection.execute("INSERT INTO drafts(content) VALUES ('a stale row')")
+    kept = {}
+    for name in names:
+        shutil.copyfile(other + name, site.database + name)
+        kept[name] = open_bytes(site.database + name)
+    connection.close()
+    return kept
+
+
+def open_bytes(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()

@@ -1,14 +1,13 @@
 # Copyright (c) 2026, the feedforward.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Restores: the rows that come back, what is kept, and what is refused."""
+"""Restores of a database: the rows that come back, and what is refused."""
+
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sqlite3
 from datetime import datetime, timezone
 
 import pytest
@@ -16,40 +15,10 @@ import pytest
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore as restore_module
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.collect import FileSource
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore import apply_restore, undo_restore
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_journal import journal_path
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore import apply_restore
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_plan import plan_restore
 
-from .conftest import ROWS, Site, flip
-
-EVERYTHING = ("databases", "config", "uploads", "logs")
-
-
-def damage(site: Site) -> None:
-    """The database is overwritten; nothing of it can be read."""
-    with open(site.database, "r+b") as stream:
-        stream.write(b"\0" * 8192)
-
-
-def stale_sidecars(site: Site, names=("-wal", "-shm")) -> dict:
-    """Sidecars of another database of equal schema, left beside the destroyed one."""
-    other = os.path.join(site.root, "other.db")
-    connection = sqlite3.connect(other, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("CREATE TABLE drafts(id INTEGER PRIMARY KEY, content TEXT)")
-    connection.execute("INSERT INTO drafts(content) VALUES ('a stale row')")
-    kept = {}
-    for name in names:
-        shutil.copyfile(other + name, site.database + name)
-        kept[name] = open_bytes(site.database + name)
-    connection.close()
-    return kept
-
-
-def open_bytes(path: str) -> bytes:
-    with open(path, "rb") as stream:
-        return stream.read()
+from .conftest import ROWS, Site, damage, flip, open_bytes, stale_sidecars
 
 
 def test_a_destroyed_database_comes_back_row_for_row(site: Site) -> None:
@@ -115,44 +84,6 @@ def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site) -> No
     real = site.restore()
     assert predicted.changed and predicted.steps == real.steps
     assert [step["action"] for step in real.steps] == ["replace"]
-
-
-def test_newer_rows_are_kept_in_the_safety_copy_and_undo_brings_them_back(site: Site) -> None:
-    site.backup()
-    site.sql("INSERT INTO drafts(content) VALUES ('written after the backup')")
-    newer = site.rows()
-    result = site.restore()
-    assert site.rows() != newer
-    assert site.rows(os.path.join(result.safety_copy, "app.db")) == newer
-    undone = undo_restore(result.safety_copy, accept_unknown_holders=True)
-    assert undone.changed and site.rows() == newer
-    assert not undo_restore(result.safety_copy, accept_unknown_holders=True).changed
-    assert site.rows() == newer
-
-
-def test_undo_predicts_in_check_mode(site: Site) -> None:
-    site.backup()
-    damage(site)
-    result = site.restore()
-    before = site.tree()
-    assert undo_restore(result.safety_copy, check=True).changed
-    assert site.tree() == before
-
-
-def test_undo_of_what_is_no_safety_copy_is_refused(site: Site, tmp_path) -> None:
-    with pytest.raises(errors.RestoreError, match="no safety copy"):
-        undo_restore(str(tmp_path))
-
-
-def test_a_safety_copy_whose_file_is_gone_cannot_be_undone(site: Site) -> None:
-    site.backup()
-    damage(site)
-    result = site.restore()
-    rows = site.rows()
-    os.unlink(os.path.join(result.safety_copy, "app.db"))
-    with pytest.raises(errors.RestoreError, match="gone"):
-        undo_restore(result.safety_copy, accept_unknown_holders=True)
-    assert site.rows() == rows
 
 
 def test_a_database_held_open_is_not_replaced_pitfall_7(site: Site, holder) -> None:
@@ -336,52 +267,6 @@ def test_newest_before_a_time(site: Site, monkeypatch) -> None:
         site.restore(before=datetime(2026, 2, 1, tzinfo=timezone.utc))
 
 
-def test_everything_comes_back_onto_a_bare_host(site: Site) -> None:
-    site.write("logs/app.log", "started\n")
-    site.backup("full")
-    rows, before = site.rows(), site.tree()
-    shutil.rmtree(site.home)
-    result = site.restore(parts=EVERYTHING)
-    assert site.rows() == rows
-    after = site.tree()
-    for name in (".env", "data/uploads/1/essay.txt", "logs/app.log", "data/uploads", "data/uploads/1"):
-        assert after[name] == before[name]
-    assert any("was missing and was made" in warning for warning in result.warnings)
-    assert not site.restore(parts=EVERYTHING).changed
-
-
-def test_files_are_replaced_with_a_safety_copy_and_undone_with_the_database(site: Site) -> None:
-    site.backup("full")
-    site.write(".env", "SECRET_KEY=newer\n", 0o600)
-    site.write("data/uploads/1/later.txt", "later\n")
-    site.sql("DELETE FROM drafts WHERE id = 1")
-    rows, before = site.rows(), site.tree()
-    result = site.restore(parts=EVERYTHING)
-    assert open_bytes(os.path.join(site.home, ".env")) == b"SECRET_KEY=x\n"
-    assert os.path.exists(os.path.join(site.home, "data/uploads/1/later.txt"))
-    undo_restore(result.safety_copy, accept_unknown_holders=True)
-    after = site.tree()
-    assert site.rows() == rows and after[".env"] == before[".env"]
-
-
-def test_only_configuration_needs_no_stopped_database(site: Site, holder) -> None:
-    site.backup("config")
-    os.unlink(os.path.join(site.home, ".env"))
-    holder(site.database)
-    result = site.restore(parts=("config",))
-    assert result.changed and open_bytes(os.path.join(site.home, ".env")) == b"SECRET_KEY=x\n"
-    undone = undo_restore(result.safety_copy)
-    assert undone.changed and not os.path.exists(os.path.join(site.home, ".env"))
-
-
-def test_a_file_where_a_directory_should_be_is_refused(site: Site) -> None:
-    site.backup("full")
-    shutil.rmtree(os.path.join(site.home, "data/uploads"))
-    site.write("data/uploads", "a file\n")
-    with pytest.raises(errors.RestoreError, match="something else"):
-        site.restore(parts=EVERYTHING)
-
-
 def test_a_full_disk_is_noticed_before_anything_is_written(site: Site) -> None:
     site.backup()
     damage(site)
@@ -394,115 +279,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(site: Site) -> None:
     assert site.tree() == before
 
 
-def test_old_safety_copies_go_and_foreign_directories_stay(site: Site) -> None:
-    site.backup()
-    damage(site)
-    old = site.restore().safety_copy
-    record = os.path.join(old, "record.json")
-    with open(record, encoding="utf-8") as stream:
-        value = json.load(stream)
-    value["created_at"] = "2020-01-01T00:00:00Z"
-    with open(record, "w", encoding="utf-8") as stream:
-        json.dump(value, stream)
-    foreign = site.database + ".before-restore-20200101T000000Z"
-    os.mkdir(foreign)
-    damage(site)
-    result = site.restore(safety_days=7)
-    assert result.expired == (old,) and not os.path.exists(old)
-    assert os.path.isdir(foreign) and os.path.isdir(result.safety_copy)
-
-
-def test_two_databases_are_one_swap(site: Site) -> None:
-    other = os.path.join(site.home, "second", "app.db")
-    os.makedirs(os.path.dirname(other))
-    shutil.copyfile(site.database, other)
-    databases = (site.database, other)
-    site.backup(databases=databases)
-    rows = site.rows()
-    for path in databases:
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("DELETE FROM drafts WHERE id = 1")
-        connection.close()
-    result = site.restore()
-    assert site.rows() == rows and site.rows(other) == rows
-    undo_restore(result.safety_copy, accept_unknown_holders=True)
-    assert site.rows() != rows and site.rows(other) != rows
-
-
-def test_two_restores_at_once_second_is_refused(site: Site) -> None:
-    import fcntl
-    site.backup()
-    damage(site)
-    before = site.tree()
-    handle = os.open(os.path.dirname(site.database), os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        with pytest.raises(errors.BusyError, match="another restore"):
-            site.restore()
-    finally:
-        os.close(handle)
-    assert site.tree() == before
-
-
-def test_an_interrupted_restore_is_ended_by_the_next(site: Site) -> None:
-    """Killed just after the old database was moved away: the journal is there, the database is not."""
-    rows = site.rows()
-    site.backup()
-    site.sql("DELETE FROM drafts WHERE id = 1")
-    program = (
-        "import os, sys\n"
-        "from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore, restore_plan\n"
-        "rename, count = os.rename, [0]\n"
-        "def killed(source, target):\n"
-        "    rename(source, target)\n"
-        "    os.kill(os.getpid(), 9)\n"
-        "os.rename = killed\n"
-        "restore.run_restore(restore_plan.RestoreRequest('app', sys.argv[1], key_file=sys.argv[2],"
-        " accept_unknown_holders=True))\n")
-    import subprocess
-    import sys
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    process = subprocess.run([sys.executable, "-c", program, site.archives, site.key_file], env=environment)
-    assert process.returncode == -9
-    assert os.path.exists(journal_path(site.database)) and not os.path.exists(site.database)
-    assert site.restore(check=True).changed
-    assert not os.path.exists(site.database)
-    result = site.restore()
-    assert result.resolved == ((site.database, "completed"),)
-    assert site.rows() == rows and not os.path.exists(journal_path(site.database))
-    assert not [name for name in os.listdir(os.path.dirname(site.database)) if name.endswith("maintenance-tmp")]
-    assert not site.restore().changed
-
-
 def test_the_configuration_of_another_application_is_not_taken(site: Site) -> None:
     site.backup()
     with pytest.raises(errors.ArchiveError):
         site.restore(application="other")
-
-
-def test_a_required_file_source_is_restored_to_its_own_path(site: Site) -> None:
-    extra = site.write("config/settings.yml", "a: 1\n", 0o640)
-    site.backup("config", files=(FileSource(extra, "config"),))
-    os.unlink(extra)
-    site.restore(parts=("config",))
-    assert open_bytes(extra) == b"a: 1\n" and os.stat(extra).st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize("place", ["data/uploads", "data/app.db"])
-def test_links_of_another_user_do_not_lead_a_restore_astray(site: Site, place: str) -> None:
-    """A user who may write to the uploads puts a link where a directory was."""
-    site.backup("full")
-    path, outside = os.path.join(site.home, place), os.path.join(site.root, "outside")
-    os.rename(path, outside)
-    os.symlink(outside, path)
-    own = os.geteuid() != 0
-    if not own:
-        os.lchown(path, 65534, 65534)
-    site.sql("DELETE FROM drafts WHERE id = 1")
-    before = site.tree(site.root)
-    if own:
-        assert site.restore(parts=EVERYTHING).changed
-        return
-    with pytest.raises(errors.RestoreError, match="symbolic link"):
-        site.restore(parts=EVERYTHING)
-    assert site.tree(site.root) == before

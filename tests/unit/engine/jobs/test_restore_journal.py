@@ -95,10 +95,11 @@ def test_the_journal_says_what_was_written(tmp_path) -> None:
     assert os.stat(journal_path(target)).st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format": "other", "version": 1}',
-                                     b'{"format": "feedforward-maintenance restore journal", "version": 2}',
-                                     b'{"format": "feedforward-maintenance restore journal", "version": 1}',
-                                     b'{"format": "feedforward-maintenance restore journal", "version": 1, "paths": 3}'])
+FORMAT = b'{"format": "feedforward-maintenance restore journal", "version": '
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format": "other", "version": 1}', FORMAT + b"2}",
+                                     FORMAT + b"1}", FORMAT + b'1, "phases": 3}'])
 def test_a_damaged_journal_is_refused_and_stays(tmp_path, content) -> None:
     journal, target = scene(tmp_path)
     path = journal_path(target)
