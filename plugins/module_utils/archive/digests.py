@@ -16,6 +16,7 @@ from .tarstream import TarHeader
 
 DIGESTS_MEMBER = "digests"
 DIGESTS_LIMIT_BYTES = 128 << 20
+"""Twice the limit of a manifest: a line repeats what the manifest says of the member, and little more."""
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,7 @@ class ArchiveReader:
         self._broken = True
         self._complete = False
         self._index = 0
-        self._header: Optional[TarHeader] = None
-        self._current: Optional[Listed] = None
+        self._current: Optional[tuple[TarHeader, Listed]] = None
         self._hash = hashlib.sha256()
         self._seen: list[MemberDigest] = []
         self._digests: tuple[MemberDigest, ...] = ()
@@ -108,10 +107,10 @@ class ArchiveReader:
         while not self._complete:
             self._check_usable()
             self._broken = True
-            listed = self._advance()
+            self._current = self._advance()
             self._broken = False
-            header = self._header
-            if listed is not None and header is not None:
+            if self._current is not None:
+                header, listed = self._current
                 yield MemberInfo(entry=listed.entry, **vars(header)), MemberStream(self, self._index)
 
     def finish(self) -> tuple[MemberDigest, ...]:
@@ -146,25 +145,26 @@ class ArchiveReader:
         return data
 
     def _next_header(self) -> Optional[TarHeader]:
-        self._header = self._tar.next()
         self._hash = hashlib.sha256()
         self._index += 1
-        return self._header
+        return self._tar.next()
 
-    def _read_whole(self, name: str, limit: int) -> bytes:
-        """The content of the current member, one of the archive's own."""
-        header = self._header
+    def _own(self, header: Optional[TarHeader], name: str, limit: int) -> TarHeader:
+        """The header again, if it is that of ``name``, one of the archive's own members, of at most ``limit`` bytes."""
         if header is None or header.name != name or header.type != "file":
             raise ArchiveError(self.path, f"the member {name} is not where it must be: this is no archive of this "
                                "collection, or a damaged one", "Correct the name of the archive, or take another one")
         if header.size > limit:
             raise self._damaged(f"its member {name} is larger than {format_bytes(limit)}")
+        return header
+
+    def _read_rest(self) -> bytes:
         return b"".join(iter(lambda: self._read(_READ_BYTES), b""))
 
     def _read_manifest(self) -> Manifest:
-        self._next_header()
-        data = self._read_whole(MANIFEST_MEMBER, MANIFEST_LIMIT_BYTES)
-        self._end_member()
+        header = self._own(self._next_header(), MANIFEST_MEMBER, MANIFEST_LIMIT_BYTES)
+        data = self._read_rest()
+        self._end_member(header)
         return Manifest.from_bytes(data, self.path)
 
     def _check_manifest(self, check_name: bool) -> None:
@@ -176,17 +176,17 @@ class ArchiveReader:
             raise ArchiveError(self.path, f"it was renamed: its manifest says that it is {manifest.name}",
                                "Give it its name back if you know that it is the archive you want")
 
-    def _advance(self) -> Optional[Listed]:
+    def _advance(self) -> Optional[tuple[TarHeader, Listed]]:
         """Goes to the next member, of which the header is read; None after the last one, when all was compared."""
         if self._current is not None:
             while self._read(_READ_BYTES):
                 pass
-            self._end_member()
+            self._end_member(*self._current)
         header = self._next_header()
         if header is None:
             raise self._damaged(f"the member {DIGESTS_MEMBER} is missing")
         if header.name == DIGESTS_MEMBER:
-            self._finish_members()
+            self._finish_members(header)
             return None
         listed = self._listed.get(header.name)
         if listed is None or header.name not in self._missing:
@@ -197,21 +197,18 @@ class ArchiveReader:
         least = 0 if listed.may_change else listed.size
         if header.type != listed.type or not least <= header.size <= most:
             raise self._damaged(f"its member {header.name[:200]} has another type or size than its manifest lists")
-        self._current = listed
-        return listed
+        return header, listed
 
-    def _end_member(self) -> None:
-        header = self._header
-        assert header is not None
+    def _end_member(self, header: TarHeader, listed: Optional[Listed] = None) -> None:
         sha256 = self._hash.hexdigest() if header.type == "file" else None
-        listed = self._current
         if listed is not None and not listed.may_change and listed.sha256 not in (None, sha256):
             raise self._damaged(f"the content of its member {header.name[:200]} is not what its manifest lists")
         self._seen.append(digest_of(header, sha256))
 
-    def _finish_members(self) -> None:
+    def _finish_members(self, header: TarHeader) -> None:
         """Reads ``digests`` and the end, and compares everything."""
-        data = self._read_whole(DIGESTS_MEMBER, DIGESTS_LIMIT_BYTES)
+        self._own(header, DIGESTS_MEMBER, DIGESTS_LIMIT_BYTES)
+        data = self._read_rest()
         if self._tar.next() is not None:
             raise self._damaged(f"a member follows {DIGESTS_MEMBER}, which must be the last")
         try:

@@ -17,7 +17,7 @@ from typing import IO, Optional, Union
 from ..errors import ArchiveError, InternalError, SourceError, from_oserror
 from ..units import Progress
 from .aead import EncryptingWriter
-from .digests import DIGESTS_LIMIT_BYTES, DIGESTS_MEMBER, MemberDigest, digest_of, to_lines
+from .digests import DIGESTS_MEMBER, MemberDigest, digest_of, to_lines
 from .keys import Key
 from .manifest import MANIFEST_LIMIT_BYTES, MANIFEST_MEMBER, FileEntry, Listed, Manifest
 from .pgzip import GzipWriter
@@ -143,7 +143,7 @@ class ArchiveWriter:
         if manifest.key_id != key_id or manifest.compression["level"] != self._level:
             raise self._misuse("the manifest names another key or level than the writer was given")
         self._manifest, self._listed, self._total_bytes = manifest, manifest.members(), manifest.total_bytes
-        return self._add_own(MANIFEST_MEMBER, data)
+        return self._add_own(manifest, MANIFEST_MEMBER, data)
 
     def add_file(self, member: str, source_path: str, *, mode: int, uid: int, gid: int, user: str, group: str,
                  mtime: float, progress: Optional[Progress] = None) -> MemberDigest:
@@ -186,10 +186,7 @@ class ArchiveWriter:
         if self._listed:
             raise self._misuse(f"the listed member {next(iter(self._listed))} was not added")
         members = tuple(self._digests)
-        lines = to_lines(members)
-        if len(lines) > DIGESTS_LIMIT_BYTES:
-            raise self._misuse("the digests are longer than a manifest allows")
-        self._add_own(DIGESTS_MEMBER, lines)
+        self._add_own(self._manifest, DIGESTS_MEMBER, to_lines(members))
         self._gzip.write(END)
         self._gzip.close()
         if self._encryption is not None:
@@ -205,10 +202,9 @@ class ArchiveWriter:
         del self._listed[member]
         return listed
 
-    def _add_own(self, name: str, data: bytes) -> MemberDigest:
+    def _add_own(self, manifest: Manifest, name: str, data: bytes) -> MemberDigest:
         """Writes a member of the archive's own; its time is the manifest's, so that equal content gives equal bytes."""
-        assert self._manifest is not None
-        created = datetime.strptime(self._manifest.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        created = datetime.strptime(manifest.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
         header = TarHeader(name, "file", len(data), 0o600, 0, 0, "root", "root", int(created.timestamp()))
         self._gzip.write(header_bytes(header))
         self._gzip.write(data)

@@ -426,6 +426,17 @@ def test_any_header_gives_a_clean_name_or_an_archive_error(changes, fix):
     assert header is None or header.type in ("file", "directory")
 
 
+def test_the_next_header_is_found_behind_what_was_not_read():
+    large = samples.noise(2_000_000)
+    reader = TarReader(Bytes(tar_member("a", large) + tar_member("b", b"x") + bytes(1024)), "/backups/x")
+    assert reader.next().name == "a"
+    assert reader.read(10) == large[:10]
+    assert reader.next().name == "b"
+    assert reader.read(10) == b"x"
+    assert reader.read(10) == b""
+    assert reader.next() is None
+
+
 def test_a_hostile_archive_needs_the_key_to_be_encrypted(tmp_path):
     path = samples.forge_archive(tmp_path, replace(MANIFEST, key_id=None), members_of(GOOD), lines_of(GOOD))
     with open_archive(str(path), KeyRing.of(KEY)) as archive:

@@ -332,6 +332,33 @@ def test_creation_survives_a_crash_at_every_step(tmp_path):
     assert made == {True, False}
 
 
+@pytest.mark.parametrize("action", ["create_key", "rotate_key"])
+def test_a_disk_that_takes_no_whole_key(tmp_path, action):
+    path = tmp_path / "backup.key"
+    if action == "rotate_key":
+        private_file(path, TEXT)
+    code = (
+        "import resource, sys\n"
+        f"import {PACKAGE} as keys\n"
+        "from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import DestinationError\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))\n"
+        "try:\n"
+        "    getattr(keys, sys.argv[1])(sys.argv[2])\n"
+        "except DestinationError as error:\n"
+        "    print(error)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))\n"
+    )
+    command = [sys.executable, "-B", "-c", code, action, str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    assert done.stdout.startswith(f"{path}: File too large while ")
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+    if action == "rotate_key":
+        assert load_ring(str(path)).current == KEY
+    else:
+        assert os.listdir(tmp_path) == []
+
+
 def test_an_unfinished_key_of_another_name_is_left_alone(tmp_path):
     other = tmp_path / ".other.key.0a0b0c0d.maintenance-tmp"
     other.write_bytes(b"")

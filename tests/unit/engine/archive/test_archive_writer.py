@@ -336,7 +336,8 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.wr
 data = samples.noise(size)
 (directory / "f").write_bytes(data)
 manifest = samples.manifest_of({}, {"/f": data})
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 try:
     with ArchiveWriter(str(directory / manifest.name), key=None, scratch=str(directory)) as writer:
         writer.add_manifest(manifest)
@@ -344,6 +345,7 @@ try:
         writer.finish()
 except DestinationError as error:
     print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 """
 
 
@@ -364,6 +366,24 @@ def test_a_limit_in_the_middle_of_writing(tmp_path, limit, size, cause):
     assert len(done.stdout.splitlines()) == 1
     assert re.search(cause, done.stdout)
     assert os.listdir(tmp_path) == ["f"]
+
+
+def test_no_file_is_left_where_encryption_is_not_installed(tmp_path):
+    code = (
+        "import sys\n"
+        "from ansible_collections.feedforward.maintenance.plugins.module_utils.archive import keys, writer\n"
+        "from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import KeyFileError\n"
+        "try:\n"
+        "    with writer.ArchiveWriter(sys.argv[1], key=keys.Key(bytes(32))):\n"
+        "        pass\n"
+        "except KeyFileError as error:\n"
+        "    print(error)\n"
+    )
+    # -S: no site-packages, as on a host that has nothing but Python.
+    command = [sys.executable, "-S", "-c", code, str(tmp_path / "a.tar.gz.enc")]
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    assert "Install python3-cryptography" in done.stdout
+    assert os.listdir(tmp_path) == []
 
 
 def test_calls_out_of_order(tmp_path):
