@@ -139,14 +139,16 @@ class _Escrowing:
 
     def _look_at_host(self) -> HostFiles:
         directory, base = os.path.split(self.key_file)
+        there = host_files.run_module(self.action, "stat", {"path": directory, "follow": True}, self.task_vars)["stat"]
+        self.directory_missing = not there["exists"]
+        if self.directory_missing:
+            return {}
+        if not (there["isdir"] and there["readable"] and there["executable"]):
+            raise KeyFileError(directory, "the directory of the key cannot be read on the host",
+                               "Run with become to root, or as the key's owner, or correct the path")
         found = host_files.run_module(self.action, "find", {
             "paths": [directory], "patterns": [rf"{re.escape(base)}{escrow.SLOT}\Z"], "use_regex": True,
             "file_type": "any", "hidden": True, "get_checksum": True, "checksum_algorithm": "sha256"}, self.task_vars)
-        skipped = found.get("skipped_paths") or {}
-        if any("ermission" in reason for reason in skipped.values()):
-            raise KeyFileError(directory, "the directory of the key cannot be read on the host",
-                               "Run with become to root, or as the key's owner")
-        self.directory_missing = bool(skipped)
         files = {}
         for entry in found["files"]:
             if not entry["isreg"]:

@@ -90,7 +90,8 @@ def test_a_plan_that_is_carried_out_leaves_nothing_to_do_and_loses_no_key(host, 
     new = Holding("dddddddd") if first.create else escrow
     host_after, escrow_after = after(first, host, new)
     assert plan(host_after, escrow_after, create=False) == EscrowPlan()
-    assert host_after.current == escrow_after.current is not None
+    assert host_after.current is not None
+    assert host_after.current == escrow_after.current
     assert host.ids <= host_after.ids
     assert host.ids | escrow.ids <= escrow_after.ids
 
