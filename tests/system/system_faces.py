@@ -118,9 +118,10 @@ class Faces:
                     value, Path) else value
         return given
 
-    def all(self, job: str, options: Mapping[str, Any]) -> list[Outcome]:
+    def all(self, job: str, options: Mapping[str, Any], *, modules: bool = True) -> list[Outcome]:
         """The job through each face, one after the other."""
-        return [self.command(job, options), self.command(job, options, as_json=True), self.module(job, options)]
+        told = [self.command(job, options), self.command(job, options, as_json=True)]
+        return [*told, self.module(job, options)] if modules else told
 
 
 def command_outcome(face: str, done: subprocess.CompletedProcess, as_json: bool) -> Outcome:

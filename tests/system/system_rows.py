@@ -71,7 +71,7 @@ def judge(row: Row, job: str, site: Site, faces: Faces) -> None:
         options = {"level": "restore", **options}
     before = site.belongings()
     told = site.status("full")
-    outcomes = faces.all(job, options) if row.modules else faces.all(job, options)[:2]
+    outcomes = faces.all(job, options, modules=row.modules)
     for outcome in outcomes:
         look_at(outcome, row, site)
     assert len({outcome.message for outcome in outcomes}) == 1, outcomes

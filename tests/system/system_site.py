@@ -76,7 +76,9 @@ class Site:
         self.sql(
             "PRAGMA journal_mode=WAL",
             "CREATE TABLE drafts(id INTEGER PRIMARY KEY, content TEXT)",
+            "BEGIN",
             *[f"INSERT INTO drafts(content) VALUES ('{f'draft {n} ' * 20}')" for n in range(DRAFTS)],
+            "COMMIT",
         )
         make_key(self.key_file, seed=1)
         self.configure()
@@ -88,21 +90,17 @@ class Site:
         for name, content in self.settings.items():
             (self.etc / name).write_text(json.dumps(content))
 
-    def sql(self, *statements: str, path: Path | None = None) -> list:
-        """The rows of the last statement; the others are run before it, in one transaction where they can be."""
-        connection = sqlite3.connect(path or self.database, isolation_level=None)
+    def sql(self, *statements: str) -> list:
+        """The rows of the last statement, after the others on the same connection."""
+        connection = sqlite3.connect(self.database, isolation_level=None)
         try:
-            connection.execute(statements[0])
-            connection.execute("BEGIN")
-            rows = [connection.execute(statement).fetchall() for statement in statements[1:]]
-            connection.execute("COMMIT")
-            return rows[-1] if rows else []
+            return [connection.execute(statement).fetchall() for statement in statements][-1]
         finally:
             connection.close()
 
     def archive(self, kind: str = "full") -> Path:
         """The newest archive by name."""
-        return sorted(self.archives.glob(f"{APPLICATION}-{kind}-*.tar.gz*"), key=lambda p: p.name.rstrip(".json"))[-1]
+        return self.archives / [name for name in self.names() if name.startswith(f"{APPLICATION}-{kind}-")][-1]
 
     def names(self) -> list[str]:
         """The archives, by their names in order."""
@@ -115,8 +113,8 @@ class Site:
         self.sql(
             "CREATE TABLE IF NOT EXISTS files(id INTEGER PRIMARY KEY, content BLOB)",
             *[f"INSERT INTO files(content) VALUES (x'{blob}')" for blob in blobs],
+            "PRAGMA wal_checkpoint(TRUNCATE)",
         )
-        self.sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def holder(self, path: Path, *statements: str) -> subprocess.Popen:
         """A process of the application that has the database open until it is released or the test ends."""

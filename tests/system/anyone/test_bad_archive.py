@@ -91,17 +91,17 @@ def key_readable_by_others(site):
     site.key_file.chmod(0o444)
 
 
-@archive("truncated archive", "cut", "another archive")
+@archive("truncated archive", "truncated: it had", "make a new backup")
 def last_byte_missing(site):
     os.truncate(newest(site), site.newest.stat().st_size - 1)
 
 
-@archive("truncated archive", "cut", "another archive")
+@archive("truncated archive", "truncated: it had", "make a new backup")
 def half_of_it(site):
     os.truncate(newest(site), site.newest.stat().st_size // 2)
 
 
-@archive("truncated archive", "cut", "another archive")
+@archive("truncated archive", "truncated: it ends within its first bytes", "take another archive")
 def head_only(site):
     os.truncate(newest(site), 40)
 
@@ -120,12 +120,12 @@ def bit_in_the_salt(site):
     flip(newest(site), 5)
 
 
-@archive("bit-flipped archive", "damaged", "another archive")
+@archive("bit-flipped archive", "does not open it any more", "make a new backup")
 def bit_in_the_middle(site):
     flip(newest(site), site.newest.stat().st_size // 2)
 
 
-@archive("bit-flipped archive", "damaged", "another archive")
+@archive("bit-flipped archive", "does not open it any more", "make a new backup")
 def bit_at_the_end(site):
     flip(newest(site), -1)
 
@@ -150,12 +150,14 @@ def random_bytes(site):
     newest(site).write_bytes(b"\0" + os.urandom(5000))
 
 
-@archive("foreign archive", "manifest.json is not where it must be", "take another one")
+@archive("foreign archive", "this is not an archive of this collection", "take another one")
 def tar_of_somebody(site):
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("etc/hostname"), io.BytesIO())
-    newest(site).write_bytes(memory.getvalue())
+    site.archive().unlink()
+    site.newest = site.archives / "app-full-20261124T054710Z.tar.gz"
+    site.newest.write_bytes(memory.getvalue())
 
 
 @archive("foreign archive", "this archive is of the application other, not app", "name the other application",
@@ -176,7 +178,7 @@ def no_bytes(site):
     newest(site).write_bytes(b"")
 
 
-@archive("empty archive", "manifest.json is not where it must be", "take another one")
+@archive("empty archive", "its members", "take another archive")
 def no_members(site):
     rewrite(site, newest(site), lambda members: members.clear())
 
@@ -200,40 +202,40 @@ def hostile(clause, cause, name, kind=tarfile.REGTYPE, **fields):
                 1, member(name.format(root=root), kind, b"owned" if kind == tarfile.REGTYPE else b"", **told)))
 
         arranged.__name__ = arrange.__name__
-        return archive(clause, cause, "another archive")(arranged)
+        return archive(clause, cause, "Do not unpack it")(arranged)
 
     return add
 
 
-@hostile("tar members with ..", "..", "../../" + HOSTILE)
+@hostile("tar members with ..", "a member that leads elsewhere", "../../" + HOSTILE)
 def parent_directory(site): ...
 
 
-@hostile("tar members with ..", "..", "databases/../../" + HOSTILE)
+@hostile("tar members with ..", "a member that leads elsewhere", "databases/../../" + HOSTILE)
 def parent_directory_inside(site): ...
 
 
-@hostile("absolute paths", "path", "{root}/" + HOSTILE)
+@hostile("absolute paths", "a member that leads elsewhere", "{root}/" + HOSTILE)
 def absolute_path(site): ...
 
 
-@hostile("links or devices", "link", "databases/link", tarfile.SYMTYPE, linkname="{root}")
+@hostile("links or devices", "a symbolic link", "databases/link", tarfile.SYMTYPE, linkname="{root}")
 def symbolic_link(site): ...
 
 
-@hostile("links or devices", "link", "databases/link", tarfile.LNKTYPE, linkname="{root}/app/.env")
+@hostile("links or devices", "a hard link", "databases/link", tarfile.LNKTYPE, linkname="{root}/app/.env")
 def hard_link(site): ...
 
 
-@hostile("links or devices", "device", "databases/null", tarfile.CHRTYPE, devmajor=1, devminor=3)
+@hostile("links or devices", "a character device", "databases/null", tarfile.CHRTYPE, devmajor=1, devminor=3)
 def character_device(site): ...
 
 
-@hostile("links or devices", "device", "databases/disk", tarfile.BLKTYPE, devmajor=8)
+@hostile("links or devices", "a block device", "databases/disk", tarfile.BLKTYPE, devmajor=8)
 def block_device(site): ...
 
 
-@hostile("links or devices", "", "databases/fifo", tarfile.FIFOTYPE)
+@hostile("links or devices", "a FIFO", "databases/fifo", tarfile.FIFOTYPE)
 def fifo(site): ...
 
 
@@ -275,7 +277,7 @@ def none_at_all(site):
 
 @pytest.mark.parametrize(("row", "job"), TABLE.pairs(), ids=TABLE.ids)
 def test_bad_archive(row, job, site, faces):
-    site.sql("BEGIN", "UPDATE drafts SET content = 'newer than the archive' WHERE id = 1")
+    site.sql("UPDATE drafts SET content = 'newer than the archive' WHERE id = 1")
     judge(row, job, site, faces)
     assert not list(site.root.parent.rglob(HOSTILE)), "a member was unpacked outside"
 
@@ -291,7 +293,7 @@ def test_an_archive_of_a_newer_format_is_not_called_damaged(site, faces):
 
 def test_a_damaged_archive_is_marked_and_the_older_one_still_restores(site, faces):
     good = site.archive()
-    site.sql("BEGIN", "UPDATE drafts SET content = 'second' WHERE id = 1")
+    site.sql("UPDATE drafts SET content = 'second' WHERE id = 1")
     assert faces.command("backup", {"kind": "full"}, as_json=True).document["outcome"] == "created"
     bad = site.archive()
     assert bad != good
@@ -302,4 +304,4 @@ def test_a_damaged_archive_is_marked_and_the_older_one_still_restores(site, face
     assert site.sidecar(bad)["verification"] == "failed" and site.sidecar(bad)["damage"]
     assert site.sidecar(good)["verification"] == "passed"
     assert faces.command("restore", {"archive": good.name}).code == 0
-    assert site.sql("BEGIN", "SELECT content FROM drafts WHERE id = 1") != [("second",)]
+    assert site.sql("SELECT content FROM drafts WHERE id = 1") != [("second",)]
