@@ -127,7 +127,7 @@ archives:
       type: str
       sample: database
     verdict:
-      description: V(unknown) means that it could not be told, for instance without the key.
+      description: V(unknown) means that it could not be told, without the key or for an archive of a newer format.
       type: str
       choices: [passed, failed, unknown]
       sample: passed
@@ -171,12 +171,19 @@ archives:
       description: Whether the verdict was recorded.
       type: bool
       sample: true
+    next_step:
+      description: What to do where it did not pass.
+      type: str
+    exit_code:
+      description: With which the command on the host would end for this archive alone.
+      type: int
+      sample: 0
 error:
   description:
     - The parts of C(msg) of a failure. C(type) is the class of the error, C(subject) the file that it is about, then
       C(cause), C(next_step), the whole C(message), and the C(exit_code) with which the command on the host ends in
       this case.
-  returned: failure
+  returned: failure, or when an archive did not pass
   type: dict
   sample:
     type: ArchiveError
@@ -211,7 +218,7 @@ def main():
 
 def verify(options, check):
     """The module's result for its options."""
-    facts = run_verify(VerifyRequest(
+    result = run_verify(VerifyRequest(
         application=options["application"],
         destination=options["directory"],
         archive=options["archive"],
@@ -221,13 +228,11 @@ def verify(options, check):
         scratch=options["scratch"],
         record=options["record"] and not check,
         before=parse_time(options["before"]) if options["before"] else None,
-    )).as_dict()
+    ))
+    facts, failure = result.as_dict(), result.failure()
     facts["warnings"] = [text for archive in facts["archives"] for text in archive.pop("warnings")]
-    bad = [archive for archive in facts["archives"] if archive["verdict"] != "passed"]
-    if bad and options["fail_on_damage"]:
-        told = "; ".join(f"{archive['path']}: {archive['verdict']}: {', '.join(archive['problems'])}"
-                         for archive in bad)
-        facts.update(failed=True, msg=f"{told}. Keep the archives that passed, and make a new backup.")
+    if failure and options["fail_on_damage"]:
+        facts.update(failed=True, msg=str(failure))
     return facts
 
 

@@ -125,14 +125,23 @@ def sidecar_path(archive_path: str) -> str:
 
 def read_sidecar(archive_path: str) -> Optional[Sidecar]:
     """The sidecar of the archive ``archive_path``, or None (see above). Never raises for what lies on the disk."""
+    sidecar = described_sidecar(archive_path)
+    try:
+        status = os.lstat(archive_path)
+    except OSError:
+        return None
+    fits = sidecar is not None and stat.S_ISREG(status.st_mode) and sidecar.size == status.st_size
+    return sidecar if fits else None
+
+
+def described_sidecar(archive_path: str) -> Optional[Sidecar]:
+    """What was once written about the archive of this name, whatever became of the file since: evidence of damage,
+    and of nothing good. None where nothing valid is there."""
     try:
         sidecar = _parse(load(sidecar_path(archive_path)))
-        status = os.lstat(archive_path)
     except (OSError, ValueError):
         return None
-    fits = (sidecar.name == os.path.basename(archive_path) and stat.S_ISREG(status.st_mode)
-            and sidecar.size == status.st_size)
-    return sidecar if fits else None
+    return sidecar if sidecar.name == os.path.basename(archive_path) else None
 
 
 def write_sidecar(archive_path: str, sidecar: Sidecar) -> None:

@@ -64,10 +64,10 @@ def _run(output: Output, arguments: Sequence[str], signals: StopSignals) -> int:
             raise InternalError(command, f"unexpected {type(error).__name__}: {error} ({_place(error)})",
                                 "This is a defect: run again with --debug and report what it prints") from error
     except MaintenanceError as error:
-        code = error.exit_code
-        if signals.received is not None:
-            code = Stopped(signals.received).exit_code
-        return _report(output, command, error, code)
+        if signals.received is not None and not isinstance(error, StoppedError):
+            # The signal came while SQLite had called us: it knows no exceptions and reports an error of its own.
+            error = StoppedError(command, Stopped(signals.received))
+        return _report(output, command, error, error.exit_code)
 
 
 def _dispatch(output: Output, arguments: Sequence[str]) -> int:

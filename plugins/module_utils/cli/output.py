@@ -115,6 +115,10 @@ class Output:
             document = {"error": {**error.as_dict(), "exit_code": exit_code}}
             with contextlib.suppress(DestinationError):
                 self._write_stdout(json.dumps(document, indent=2, sort_keys=True) + "\n")
+        self.tell(error)
+
+    def tell(self, error: MaintenanceError) -> None:
+        """The error as one line on standard error, beside a result that was shown."""
         self._write_stderr(f"{self.program}: {error}\n")
 
     def note(self, line: Line) -> None:

@@ -22,7 +22,7 @@ from ..catalog.sidecar import Sidecar, write_sidecar
 from ..catalog.status import StatusRecord, read_status, update_status
 from ..config import Settings
 from ..errors import ArchiveError, MaintenanceError, UsageError, from_oserror
-from ..files import remove_leftovers, scratch_directory, temporary_name
+from ..files import SCRATCH_PREFIX, TEMPORARY_SUFFIX, remove_leftovers, scratch_directory, temporary_name
 from ..units import Progress, iso, utc_now
 from .check import check_archive
 from .collect import FileSource, check_sources
@@ -160,11 +160,16 @@ def run_backup(request: BackupRequest, *, check: bool = False, progress: Optiona
 
 
 def _as_maintenance_error(error: BaseException, request: BackupRequest) -> Optional[MaintenanceError]:
-    if isinstance(error, MaintenanceError):
-        return error
+    """The error to report: one about a temporary file, which is gone when somebody reads of it, is about the
+    directory of the archives."""
     if isinstance(error, OSError):
-        return from_oserror(error, str(error.filename or request.destination), "making the backup")
-    return None
+        error = from_oserror(error, str(error.filename or request.destination), "making the backup")
+    if not isinstance(error, MaintenanceError):
+        return None
+    inside = error.subject.startswith(os.path.join(request.destination, ""))
+    if inside and (SCRATCH_PREFIX in error.subject or error.subject.endswith(TEMPORARY_SUFFIX)):
+        return type(error)(request.destination, error.cause, error.next_step)
+    return error
 
 
 def _record_failure(request: BackupRequest, error: BaseException) -> None:

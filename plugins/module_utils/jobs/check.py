@@ -14,14 +14,15 @@ from typing import IO, Any, BinaryIO, Callable, Optional, cast
 
 from ..archive.digests import MemberDigest
 from ..archive.keys import KeyRing
-from ..archive.manifest import DatabaseEntry, Manifest
+from ..archive.manifest import DatabaseEntry, Manifest, NewerArchiveError
 from ..archive.reader import ArchiveReader, MemberInfo, open_archive
+from ..catalog.sidecar import described_sidecar
 from ..errors import ArchiveError, DestinationError, KeyFileError, MaintenanceError, from_oserror
 from ..files import CHUNK_BYTES, free_bytes, scratch_directory, sha256_file
 from ..sqlite.check import check
 from ..sqlite.digest import DatabaseDigester
 from ..sqlite.inspect import read_contents
-from ..sqlite.source import open_private
+from ..sqlite.source import file_size, open_private
 from ..sqlite.trial import write_trial
 from ..units import Progress, format_bytes
 
@@ -32,8 +33,9 @@ SinkFor = Callable[[MemberInfo], Optional[BinaryIO]]
 
 @dataclass(frozen=True)
 class ArchiveCheck:
-    """``verdict`` is passed, failed, or unknown (it could not be told, for instance without the key); ``problems``
-    say why; ``manifest`` and ``sha256`` (of the archive as stored) are there when it could be read."""
+    """``verdict`` is passed, failed, or unknown (it could not be told: without the key, or of a newer format);
+    ``problems`` say why, and ``error`` what to do where reading ended with one; ``manifest`` and ``sha256`` (of the
+    archive as stored) are there when it could be read."""
 
     path: str
     verdict: str
@@ -45,6 +47,7 @@ class ArchiveCheck:
     databases: tuple[dict[str, Any], ...] = ()
     members: tuple[MemberDigest, ...] = ()
     seconds: float = 0.0
+    error: Optional[MaintenanceError] = None
 
 
 class _HashSink:
@@ -80,15 +83,34 @@ def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Op
         problems = tuple(f"{row['name']}: {problem}" for row in databases for problem in row["problems"])
         verdict = replace(found, verdict="failed" if problems else "passed", problems=problems, databases=databases,
                           members=members)
+    except (KeyFileError, NewerArchiveError) as error:
+        damage = _damage_behind(error, path, ring)
+        verdict = replace(unknown, verdict="failed" if damage else "unknown", error=damage or error,
+                          problems=((damage or error).cause,))
     except ArchiveError as error:
-        verdict = replace(unknown, verdict="failed", problems=(error.cause,))
-    except KeyFileError as error:
-        verdict = replace(unknown, problems=(f"{error.subject}: {error.cause}",))
+        verdict = replace(unknown, verdict="failed", problems=(error.cause,), error=error)
     except PermissionError as error:
-        verdict = replace(unknown, problems=(f"it cannot be read: {error.strerror}",))
+        cause = f"it cannot be read: {error.strerror}"
+        verdict = replace(unknown, problems=(cause,),
+                          error=ArchiveError(path, cause, "Run as a user who may read it"))
     except OSError as error:
         verdict = replace(unknown, verdict="failed", problems=(f"it cannot be read: {error.strerror or error}",))
     return replace(verdict, seconds=round(time.monotonic() - began, 3))
+
+
+def _damage_behind(error: MaintenanceError, path: str, ring: Optional[KeyRing]) -> Optional[ArchiveError]:
+    """A key that should fit and does not means damage: the first segment of an archive, which of a small one is all
+    there is, tells a wrong key from a flipped bit only by what was written down when the archive was made."""
+    told = described_sidecar(path)
+    if not isinstance(error, KeyFileError) or ring is None or told is None or not told.key_id:
+        return None
+    if ring.find(told.key_id) is None:
+        return None
+    size = file_size(path)
+    cause = f"the key {told.key_id} that encrypted it does not open it any more"
+    if size != told.size:
+        cause = f"it is {'truncated' if size < told.size else 'changed'}: it had {told.size} bytes and has {size}"
+    return ArchiveError(path, cause, "Keep the archives that pass a verification, and make a new backup")
 
 
 def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Progress]) -> tuple[MemberDigest, ...]:
@@ -162,15 +184,20 @@ def _unpack_and_open(reader: ArchiveReader, level: str, parent: str,
         raise DestinationError(parent, f"the test needs {format_bytes(needed)} and {format_bytes(free_bytes(parent))} "
                                "are free", "Name a scratch directory with more room")
     with scratch_directory(parent) as scratch:
-        members = unpack(reader, scratch, everything=level == "restore", progress=progress)
-        rows = []
-        for entry in manifest.databases:
-            path = os.path.join(scratch, entry.member)
-            row = inspect_unpacked(path, entry)
-            if level == "restore" and not row["problems"]:
-                row = {**row, "problems": write_trial(path, journal_mode=entry.journal_mode)}
-            rows.append(row)
-        return members, tuple(rows)
+        try:
+            members = unpack(reader, scratch, everything=level == "restore", progress=progress)
+            rows = []
+            for entry in manifest.databases:
+                path = os.path.join(scratch, entry.member)
+                row = inspect_unpacked(path, entry)
+                if level == "restore" and not row["problems"]:
+                    row = {**row, "problems": write_trial(path, journal_mode=entry.journal_mode)}
+                rows.append(row)
+            return members, tuple(rows)
+        except DestinationError as error:
+            # The scratch directory is gone when somebody reads of it.
+            raise DestinationError(parent, error.cause, "Free some space there, or name another scratch directory, "
+                                   "then run again") from error
 
 
 def unpack(reader: ArchiveReader, directory: str, *, everything: bool,
@@ -180,17 +207,19 @@ def unpack(reader: ArchiveReader, directory: str, *, everything: bool,
     wanted = {entry.member for entry in reader.manifest.databases}
     if everything:
         wanted |= {file.member for file in reader.manifest.files if file.type == "file"}
-    with ExitStack() as current:
+    current = ExitStack()
 
-        def sink_for(info: MemberInfo) -> Optional[BinaryIO]:
-            current.close()
-            if info.name not in wanted:
-                return None
-            path = os.path.join(directory, info.name)
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            return current.enter_context(open(path, "xb"))
+    def sink_for(info: MemberInfo) -> Optional[BinaryIO]:
+        current.close()
+        if info.name not in wanted:
+            return None
+        path = os.path.join(directory, info.name)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return current.enter_context(open(path, "xb"))
 
-        try:
+    try:
+        # Within: closing a file flushes it, and a full disk is no damage of the archive.
+        with current:
             return read_through(reader, sink_for, progress)
-        except OSError as error:
-            raise from_oserror(error, directory, "unpacking the archive") from error
+    except OSError as error:
+        raise from_oserror(error, directory, "unpacking the archive") from error

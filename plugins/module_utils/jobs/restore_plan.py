@@ -15,7 +15,6 @@ from typing import Any, Optional
 from ..archive.digests import MemberDigest
 from ..archive.keys import KeyRing, load_ring
 from ..archive.manifest import DatabaseEntry, FileEntry, Manifest
-from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
 from ..errors import ArchiveError, MaintenanceError, RestoreError, SourceError, UsageError
 from ..files import free_bytes, owner_names, scratch_directory, sha256_file
@@ -123,9 +122,9 @@ def plan_restore(request: RestoreRequest, *, progress: Optional[Progress] = None
     ring = load_ring(request.key_file) if request.key_file else None
     entry = _find(request, ring)
     checked = check_archive(entry.path, ring, level="checksums", progress=progress)
-    if checked.verdict == "unknown":
-        # Raises the error that says it best: a wrong key is not damage.
-        read_manifest(entry.path, ring)
+    if checked.verdict == "unknown" and checked.error is not None:
+        # A wrong key is not damage.
+        raise checked.error
     if checked.verdict != "passed" or checked.manifest is None:
         raise ArchiveError(entry.path, f"it does not verify: {'; '.join(checked.problems)}",
                            "Restore another archive: 'list' shows what there is; nothing was changed")

@@ -13,7 +13,7 @@ from typing import BinaryIO, Optional, Union
 from ..archive.manifest import DatabaseEntry, FileEntry
 from ..archive.reader import MemberInfo, open_archive
 from ..errors import RestoreError, from_oserror
-from ..files import fsync_directory, owner_ids, temporary_name
+from ..files import TEMPORARY_SUFFIX, fsync_directory, owner_ids, temporary_name
 from ..units import Progress
 from .check import inspect_unpacked, read_through
 from .restore_plan import RestorePlan, RestoreStep, existing_parent
@@ -72,11 +72,19 @@ def stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
             fsync_directory(directory)
     except OSError as error:
         staged.discard()
-        raise from_oserror(error, str(error.filename or plan.archive), "unpacking beside the target") from error
+        raise from_oserror(error, _place(error, staged, plan), "unpacking beside the target") from error
     except BaseException:
         staged.discard()
         raise
     return staged
+
+
+def _place(error: OSError, staged: Staged, plan: RestorePlan) -> str:
+    """Where the error was met: the directory of a temporary file, which is gone when somebody reads of it."""
+    if error.filename is None:
+        return os.path.dirname(staged.files[-1][1]) if staged.files else plan.archive
+    path = str(error.filename)
+    return os.path.dirname(path) if path.endswith(TEMPORARY_SUFFIX) else path
 
 
 def _unpack(plan: RestorePlan, wanted: dict[str, RestoreStep], items: dict[str, Item], staged: Staged,

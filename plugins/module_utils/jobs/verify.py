@@ -17,12 +17,13 @@ from ..catalog.lock import catalog_lock
 from ..catalog.names import KINDS, parse_name
 from ..catalog.sidecar import write_sidecar
 from ..catalog.status import update_status
-from ..errors import ArchiveError, MaintenanceError, UsageError
+from ..errors import ArchiveError, KeyFileError, MaintenanceError, UsageError
 from ..units import Progress, iso, utc_now
 from .check import LEVELS, ArchiveCheck, check_archive
 from .write import sidecar_of
 
 RECORD_TIMEOUT_SECONDS = 60.0
+_NEXT_STEP = "Keep the archives that passed, and make a new backup"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class VerifyRequest:
 
 @dataclass(frozen=True)
 class ArchiveVerdict:
-    """``verdict``: passed, failed, or unknown (could not be told); ``databases``: name, rows by table, problems."""
+    """``verdict``: passed, failed, or unknown (could not be told); ``databases``: name, rows by table, problems;
+    ``next_step`` and ``exit_code`` (that of the command): what to do unless it passed."""
 
     name: str
     path: str
@@ -63,6 +65,8 @@ class ArchiveVerdict:
     files: int
     seconds: float
     recorded: bool
+    next_step: Optional[str]
+    exit_code: int
     warnings: tuple[str, ...] = ()
 
 
@@ -74,8 +78,23 @@ class VerifyResult:
     archives: tuple[ArchiveVerdict, ...]
     changed: bool = False
 
+    def failure(self) -> Optional[MaintenanceError]:
+        """The error that says in one sentence what did not pass; None when everything did."""
+        bad = [archive for archive in self.archives if archive.verdict != "passed"]
+        if not bad:
+            return None
+        wrong = any(archive.exit_code == ArchiveError.exit_code for archive in bad)
+        family = ArchiveError if wrong else KeyFileError
+        if len(bad) == 1:
+            return family(bad[0].path, "; ".join(bad[0].problems), bad[0].next_step or _NEXT_STEP)
+        told = "; ".join(f"{archive.name}: {', '.join(archive.problems)}" for archive in bad)
+        return family(os.path.dirname(bad[0].path),
+                      f"{len(bad)} of {len(self.archives)} archives did not pass: {told}", _NEXT_STEP)
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON-ready: the fields by their names, and ``error`` unless everything passed."""
+        failure = self.failure()
+        return {**asdict(self), **({"error": failure.as_dict()} if failure else {})}
 
 
 def run_verify(request: VerifyRequest, *, progress: Optional[Progress] = None) -> VerifyResult:
@@ -89,8 +108,7 @@ def run_verify(request: VerifyRequest, *, progress: Optional[Progress] = None) -
     verdicts = []
     for entry in _entries(request, ring):
         checked = check_archive(entry.path, ring, level=request.level, scratch=request.scratch, progress=progress)
-        verdicts.append(_record(entry, _judge(entry, checked, ring)) if request.record
-                        else _verdict(entry, _judge(entry, checked, ring)))
+        verdicts.append(_record(entry, checked) if request.record else _verdict(entry, checked))
     return VerifyResult(all(v.verdict == "passed" for v in verdicts), tuple(verdicts))
 
 
@@ -110,16 +128,6 @@ def _entries(request: VerifyRequest, ring: Optional[KeyRing]) -> Sequence[Entry]
         # The catalog knows best how to say what there is instead.
         return [catalog.find("latest", request.kinds, request.before, ring)]
     return found
-
-
-def _judge(entry: Entry, checked: ArchiveCheck, ring: Optional[KeyRing]) -> ArchiveCheck:
-    """A key that should fit and does not means damage; an archive that was replaced is not the one we made."""
-    sidecar = entry.sidecar
-    if (checked.verdict == "unknown" and ring is not None and sidecar is not None and sidecar.key_id is not None
-            and ring.find(sidecar.key_id) is not None):
-        return replace(checked, verdict="failed",
-                       problems=(f"the key {sidecar.key_id} that encrypted it does not open it any more",))
-    return checked
 
 
 def _record(entry: Entry, checked: ArchiveCheck) -> ArchiveVerdict:
@@ -157,10 +165,13 @@ def _verdict(entry: Entry, checked: ArchiveCheck) -> ArchiveVerdict:
         {"name": d.name, "rows": dict(d.rows), "rows_total": sum(d.rows.values()), "problems": ()}
         for d in (manifest.databases if manifest else ()))
     parsed = parse_name(entry.name)
+    bad_code = checked.error.exit_code if checked.error else ArchiveError.exit_code
     return ArchiveVerdict(
         name=entry.name, path=entry.path, kind=entry.kind, verdict=checked.verdict, level=checked.level,
         problems=checked.problems,
         created_at=manifest.created_at if manifest else (iso(parsed.stamp) if parsed else None),
         key_id=checked.key_id, sha256=checked.sha256, size_bytes=entry.size, databases=databases,
         files=sum(1 for f in manifest.files if f.type == "file") if manifest else 0,
-        seconds=checked.seconds, recorded=False, warnings=manifest.warnings if manifest else ())
+        seconds=checked.seconds, recorded=False,
+        next_step=checked.error.next_step if checked.error else None if checked.verdict == "passed" else _NEXT_STEP,
+        exit_code=0 if checked.verdict == "passed" else bad_code, warnings=manifest.warnings if manifest else ())

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
+from ..errors import DestinationError
+from ..files import free_bytes
 from .connect import uri
+
+ROOM_BYTES = 128 << 10
+"""What one transaction takes beside the copy: 32 KiB of -shm and a few pages of -wal."""
 
 
 def write_trial(path: str, *, journal_mode: str) -> tuple[str, ...]:
     """Writes one transaction to the scratch copy at ``path``, which is changed by it. Returns the problems: SQLite
-    refused, or the journal mode is not ``journal_mode``."""
+    refused, or the journal mode is not ``journal_mode``. Raises DestinationError where the disk is full."""
     try:
         connection = sqlite3.connect(uri(path, "mode=rw"), uri=True, isolation_level=None)
         try:
@@ -26,5 +32,9 @@ def write_trial(path: str, *, journal_mode: str) -> tuple[str, ...]:
         finally:
             connection.close()
     except sqlite3.Error as error:
+        # Without room for -shm SQLite reports an I/O error, for the log that the disk is full.
+        if "full" in str(error) or free_bytes(os.path.dirname(path)) < ROOM_BYTES:
+            raise DestinationError(os.path.dirname(path), "no space is left on the device for a write to the copy",
+                                   "Free some space there, or name a scratch directory with more room") from error
         return (f"a write to the restored copy failed: {error}",)
     return () if mode == journal_mode else (f"its journal mode is {mode} and was {journal_mode}",)

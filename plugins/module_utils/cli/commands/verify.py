@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ...catalog.names import KINDS
-from ...errors import ArchiveError, KeyFileError
 from ...jobs.check import LEVELS
 from ...jobs.verify import ArchiveVerdict, VerifyRequest, VerifyResult, run_verify
 from ...units import format_bytes, format_seconds, parse_time, utc_now
@@ -44,7 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Runs the job and prints the verdicts. Exit code 0 when all passed, 6 when one failed, else 5."""
+    """Runs the job and prints the verdicts; what did not pass is one line on standard error as well. Exit code 0 when
+    all passed, 6 when an archive failed or cannot be read, 5 when only a key is missing."""
     options = context.options
     settings = context.settings()
     request = VerifyRequest(
@@ -54,15 +54,11 @@ def run(context: Context) -> int:
     with context.progress() as progress:
         result = run_verify(request, progress=progress)
     context.output.show(result.as_dict(), lines(result, utc_now()))
-    return exit_code(result)
-
-
-def exit_code(result: VerifyResult) -> int:
-    """What the verdicts mean for the caller."""
-    if result.passed:
+    failure = result.failure()
+    if failure is None:
         return 0
-    failed = any(archive.verdict == "failed" for archive in result.archives)
-    return ArchiveError.exit_code if failed else KeyFileError.exit_code
+    context.output.tell(failure)
+    return failure.exit_code
 
 
 def lines(result: VerifyResult, now: datetime) -> Iterator[Line]:
