@@ -7,7 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-files() { git ls-files -z --cached --others --exclude-standard -- "$@"; }
+files() { # those that git knows of or would add, and that exist
+    git ls-files -z --cached --others --exclude-standard --deduplicate -- "$@" |
+        while IFS= read -r -d '' path; do [ ! -f "$path" ] || printf '%s\0' "$path"; done
+}
 case ${1:-} in
     yamllint) files '*.yml' '*.yaml' .yamllint .ansible-lint | xargs -0 .venv/bin/yamllint --strict ;;
     shellcheck) files '*.sh' .ci/run testbed/bed | xargs -0 shellcheck ;;
