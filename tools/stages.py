@@ -16,7 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 NEWEST = ".venv-newest"
 NEWEST_SCENARIO = "sandbox"
-COLLECTIONS = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections")}
+ON_PATH = {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+COLLECTIONS = {
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
+    # A collection of the same name below the home directory must not be looked at in place of this one.
+    "ANSIBLE_HOME": str(ROOT / ".build" / "ansible"),
+}
 SANITY_PROOF = re.compile('Running sanity test "validate-modules"')
 PYTEST_TESTS = re.compile(r"\b[1-9]\d* passed\b")
 
@@ -57,7 +62,7 @@ def lint_stages() -> list[Stage]:
         Stage("yamllint", "lint", (("tools/lint_files.sh", "yamllint"),)),
         Stage("shellcheck", "lint", (("tools/lint_files.sh", "shellcheck"),), needs=("shellcheck",)),
         Stage("ansible-lint", "lint", (tool("ansible-lint"),), environment=COLLECTIONS),
-        Stage("plugin-docs", "lint", (tool(f"{documents} --disallow-unknown-collection-refs ."),)),
+        Stage("plugin-docs", "lint", (tool(f"{documents} --disallow-unknown-collection-refs ."),), environment=ON_PATH),
         Stage("role-docs", "lint", (tool("python tools/role_docs.py --check"),)),
         Stage("changelog", "lint", (tool("antsibull-changelog lint"), tool(changes))),
         Stage("galaxy-importer", "lint", (("tools/importer.sh",),)),
