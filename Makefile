@@ -10,8 +10,8 @@ STAGES := .venv/bin/python tools/run_tests.py
 COLLECTIONS := $(CURDIR)/.build/collections
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev dist demo test test-list lint unit integration sanity molecule newest scenario bed-down \
-	docs changelog lock clean
+.PHONY: help venv venv-dev dist demo test test-list lint unit integration system sanity molecule newest scenario \
+	bed-down docs changelog lock clean
 
 help: ## this list
 	@echo "Prerequisites: git make python3-venv"
@@ -27,7 +27,7 @@ test: venv-dev ## everything that can be tested on this machine
 test-list: venv-dev ## the names of the groups and stages of the tests
 	@$(STAGES) --list
 
-lint unit integration sanity molecule newest: venv-dev ## one group of the tests
+lint unit integration system sanity molecule newest: venv-dev ## one group of the tests
 	@$(STAGES) $@
 
 scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox

@@ -30,8 +30,8 @@ PYTEST_TESTS = re.compile(r"\b[1-9]\d* passed\b")
 class Stage:
     """One row of the table: commands that run one after the other, and what they need of the machine.
 
-    ``needs`` names programs, or ``bed`` for the test hosts. ``proof`` has to be found in the output: a run that
-    tested nothing is no success. A stage that is ``optional`` may be left out even in CI.
+    ``needs`` names programs, ``root`` for who runs it, or ``bed`` for the test hosts. ``proof`` has to be found in
+    the output: a run that tested nothing is no success. A stage that is ``optional`` may be left out even in CI.
     """
 
     name: str
@@ -69,10 +69,8 @@ def lint_stages() -> list[Stage]:
     ]
 
 
-
-
 def python_stages() -> list[Stage]:
-    """The tests that need no host: the engine and the plugins, the modules through Ansible, ansible-test's own."""
+    """The tests that need no host: engine and plugins, modules through Ansible, bad input, ansible-test's own."""
     report = ROOT / ".build" / "coverage" / "coverage.json"
     unit = tool(f"pytest -q tests/unit --cov --cov-report=term --cov-report=json:{report}")
     gate = tool(f"python tools/coverage_gate.py {report}")
@@ -80,6 +78,14 @@ def python_stages() -> list[Stage]:
     return [
         Stage("unit", "unit", (unit, gate), limit_seconds=1500, proof=PYTEST_TESTS),
         Stage("integration", "integration", (modules,), limit_seconds=1200, proof=PYTEST_TESTS),
+        *(
+            Stage(name, "system", (tool(f"pytest -q tests/system/{directory}"),), needs, proof=PYTEST_TESTS)
+            for name, directory, needs in (
+                ("system", "anyone", ()),
+                ("system:clock", "clock", ("faketime",)),
+                ("system:root", "root", ("root", "mkfs.ext4")),
+            )
+        ),
         Stage("sanity", "sanity", (("tools/sanity.sh",),), limit_seconds=1200, proof=SANITY_PROOF),
     ]
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures of the system tests: the command as it is installed, a site, and both faces of it.
 
-The tests stand in two directories: ``anyone/`` runs as any user, ``root/`` needs root, because it mounts file systems.
+The tests stand in three directories: ``anyone/`` runs as any user, ``clock/`` needs the program faketime, ``root/``
+needs root, because it mounts file systems. Each begins with the clauses of "bad input" that it covers.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Site:
     def grow(self, megabytes: int) -> None:
         """Rows that do not compress."""
         noise = random.Random(megabytes)
-        blobs = [noise.randbytes(1 << 20).hex() for _ in range(megabytes)]
+        blobs = [noise.randbytes(1 << 20).hex() for _number in range(megabytes)]
         self.sql(
             "CREATE TABLE IF NOT EXISTS files(id INTEGER PRIMARY KEY, content BLOB)",
             *[f"INSERT INTO files(content) VALUES (x'{blob}')" for blob in blobs],

@@ -54,7 +54,7 @@ class Fields:
     """The fields of one JSON object, each taken once; ``end`` refuses what is left."""
 
     def __init__(self, value: Any, where: str) -> None:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             raise Invalid(f"{where or 'it'} must be an object")
         self._left: dict[str, Any] = dict(value)
         self._where = where + "." if where else ""
@@ -73,7 +73,7 @@ class Fields:
 
 def text(value: Any, where: str) -> str:
     """Any text without NUL."""
-    if type(value) is not str or "\0" in value or len(value) > TEXT_LIMIT_CHARACTERS:
+    if not isinstance(value, str) or "\0" in value or len(value) > TEXT_LIMIT_CHARACTERS:
         raise Invalid(f"{where} must be text")
     return value
 
@@ -81,7 +81,7 @@ def text(value: Any, where: str) -> str:
 def integer(least: int, most: int) -> Check[int]:
     """A whole number between the two, both included."""
     def check(value: Any, where: str) -> int:
-        if type(value) is not int or not least <= value <= most:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise Invalid(f"{where} must be a whole number from {least} to {most}")
         return value
     return check
@@ -95,7 +95,7 @@ signed_32 = integer(-2**31, 2**31 - 1)
 
 def flag(value: Any, where: str) -> bool:
     """true or false."""
-    if type(value) is not bool:
+    if not isinstance(value, bool):
         raise Invalid(f"{where} must be true or false")
     return value
 
@@ -103,7 +103,7 @@ def flag(value: Any, where: str) -> bool:
 def hexadecimal(digits: int) -> Check[str]:
     """Exactly so many lower-case hexadecimal digits."""
     def check(value: Any, where: str) -> str:
-        if type(value) is not str or len(value) != digits or not _HEX.fullmatch(value):
+        if not isinstance(value, str) or len(value) != digits or not _HEX.fullmatch(value):
             raise Invalid(f"{where} must be {digits} hexadecimal digits")
         return value
     return check
@@ -115,7 +115,7 @@ sha256 = hexadecimal(64)
 def one_of(*choices: str) -> Check[str]:
     """One of the given words."""
     def check(value: Any, where: str) -> str:
-        if type(value) is not str or value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise Invalid(f"{where} must be one of {', '.join(choices)}")
         return value
     return check
@@ -124,7 +124,7 @@ def one_of(*choices: str) -> Check[str]:
 def instant(value: Any, where: str) -> str:
     """A UTC instant to the second: ``2026-11-24T05:47:10Z``."""
     try:
-        if type(value) is str and _INSTANT.fullmatch(value) and datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ"):
+        if isinstance(value, str) and _INSTANT.fullmatch(value) and datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ"):
             return value
     except ValueError:
         pass
@@ -133,7 +133,7 @@ def instant(value: Any, where: str) -> str:
 
 def file_name(value: Any, where: str) -> str:
     """The name of one file: encodable, no slash, not ``.`` or ``..``, at most 255 bytes."""
-    if type(value) is str and encodable(value) and 0 < len(_encoded(value)) <= 255 and value not in (".", "..") \
+    if isinstance(value, str) and encodable(value) and 0 < len(_encoded(value)) <= 255 and value not in (".", "..") \
             and "/" not in value and "\0" not in value:
         return value
     raise Invalid(f"{where} must be a file name")
@@ -141,7 +141,7 @@ def file_name(value: Any, where: str) -> str:
 
 def absolute_path(value: Any, where: str) -> str:
     """An absolute path in its shortest form: no empty part, no ``.``, no ``..``; not the root itself."""
-    if type(value) is str and value.startswith("/") and is_clean_relative(value[1:]):
+    if isinstance(value, str) and value.startswith("/") and is_clean_relative(value[1:]):
         return value
     raise Invalid(f"{where} must be an absolute path in its shortest form")
 
@@ -172,7 +172,7 @@ def optional(check: Check[_T]) -> Check[Optional[_T]]:
 def items(check: Check[_T]) -> Check[tuple[_T, ...]]:
     """A list of what ``check`` wants."""
     def check_all(value: Any, where: str) -> tuple[_T, ...]:
-        if type(value) is not list:
+        if not isinstance(value, list):
             raise Invalid(f"{where} must be a list")
         return tuple(check(item, f"{where}[{index}]") for index, item in enumerate(value))
     return check_all
@@ -181,7 +181,7 @@ def items(check: Check[_T]) -> Check[tuple[_T, ...]]:
 def mapping(check: Check[_T]) -> Check[dict[str, _T]]:
     """An object of any keys whose values ``check`` wants."""
     def check_all(value: Any, where: str) -> dict[str, _T]:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             raise Invalid(f"{where} must be an object")
         return {key: check(item, f"{where}.{_short(key)}") for key, item in value.items()}
     return check_all

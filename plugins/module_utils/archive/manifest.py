@@ -156,13 +156,13 @@ class Manifest:
 
 def _check_version(value: Any, subject: str) -> None:
     """Raises ArchiveError for another format, NewerArchiveError for a newer version, whose fields are not looked at."""
-    if type(value) is not dict or value.get("format") != FORMAT:
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise ArchiveError(subject, "its manifest is not that of an archive of this collection",
                            "Correct the name of the archive")
     version = value.get("schema_version")
-    if type(version) is int and version > SCHEMA_VERSION:
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         software = value.get("software")
-        made_by = str(software.get("collection"))[:40] if type(software) is dict else "unknown"
+        made_by = str(software.get("collection"))[:40] if isinstance(software, dict) else "unknown"
         raise NewerArchiveError(
             subject, f"it has format version {version}, made by version {made_by} of the collection; this one reads "
             f"up to version {SCHEMA_VERSION}", "Upgrade the collection on this host, then run again")

@@ -31,7 +31,6 @@ VERIFICATIONS = ("passed", "failed")
 SIDECAR_PARTS = ("databases", *PARTS)
 
 
-
 @dataclass(frozen=True)
 class DatabaseSummary:
     """One database of an archive: bytes, pages, content digest (hexadecimal) and the sum of its tables' rows."""

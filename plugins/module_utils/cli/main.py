@@ -35,7 +35,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             return run(program, list(sys.argv[1:] if argv is None else argv), signals)
         except Stopped as stopped:
             if sys.stderr is not None:
-                print(f"{program}: {stopped}", file=sys.stderr)
+                sys.stderr.write(f"{program}: {stopped}\n")
             return stopped.exit_code
 
 

@@ -120,5 +120,3 @@ def _demand(scratch: str, needed: int, what: str) -> None:
         raise DestinationError(os.path.dirname(scratch),
                                f"{what} will need about {format_bytes(needed)} and only {format_bytes(free)} are free",
                                "Free some space there or choose another directory, then run again; nothing was changed")
-
-

@@ -307,5 +307,3 @@ def _needs(steps: Sequence[RestoreStep]) -> tuple[tuple[str, int, int], ...]:
         row = rows.setdefault(os.stat(parent).st_dev, [parent, 0, free_bytes(parent)])
         row[1] += step.size_bytes
     return tuple((str(parent), int(needed), int(free)) for parent, needed, free in rows.values())
-
-

@@ -17,7 +17,7 @@ import time
 def main() -> None:
     shown = subprocess.run(
         ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", "--", sys.argv[1]],
-        check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+        check=True, stdout=subprocess.PIPE, text=True).stdout
     values = dict(line.split("=", 1) for line in shown.splitlines())
     since = int(values.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
     age = time.clock_gettime(time.CLOCK_MONOTONIC) - since if values["ActiveState"] == "active" else 0.0

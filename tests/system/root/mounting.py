@@ -49,6 +49,7 @@ class Mounts:
 def fill(directory: Path, left_bytes: int = 0) -> Path:
     """Another writer: takes all room of the file system of ``directory`` but ``left_bytes``."""
     ballast = directory / "ballast.bin"
+    size = 0
     with ballast.open("wb", buffering=0) as stream:
         try:
             while True:

@@ -32,7 +32,7 @@ COMMANDS = ("backup", "verify", "restore", "list", "info", "prune", "key", "stat
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     """Adds a command ``broken`` that raises the given error: a defect of ours, as none is known to exist."""
     def add(error: BaseException) -> None:
-        def run(_: context.Context) -> int:
+        def run(_context: context.Context) -> int:
             raise error
 
         module = ModuleType("broken")

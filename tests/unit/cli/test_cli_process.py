@@ -40,7 +40,7 @@ class Session:
             assert time.monotonic() < end and self._read(), f"{wanted!r} did not appear in {self.text!r}"
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self.master], [], [], TIMEOUT_SECONDS)
+        ready, _writable, _failed = select.select([self.master], [], [], TIMEOUT_SECONDS)
         try:
             data = os.read(self.master, 65536) if ready else b""
         except OSError:
@@ -134,7 +134,7 @@ def test_ctrl_c_while_the_program_still_loads_is_no_traceback(command: Path, hos
     status = Path(f"/proc/{process.pid}/status")
     waited(process, lambda: int(re.findall(r"SigCgt:\s*(\w+)", status.read_text())[0], 16) & caught, "its first step")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    _out, err = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 130 and "stopped by SIGINT" in err and err.count("\n") == 1
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -22,7 +23,9 @@ def test_the_first_signal_raises_and_cleaning_up_is_not_cut_short(number: int, c
     before = signal.getsignal(number)
     signals = StopSignals()
     cleaned = []
-    with pytest.raises(Stopped) as caught, signals:
+    with ExitStack() as stack:
+        caught = stack.enter_context(pytest.raises(Stopped))
+        stack.enter_context(signals)
         try:
             os.kill(os.getpid(), number)
         finally:

@@ -44,12 +44,12 @@ def _step_lines(steps: Sequence[RestoreStep]) -> Iterator[Line]:
     for step in steps:
         shown.append((step, step.kind != "database" and step.action == "unchanged"))
     rows = [(step.action, step.kind, format_bytes(step.size_bytes) if step.kind != "directory" else "-", step.target,
-             step.reason) for step, _ in shown]
+             step.reason) for step, _unchanged in shown]
     heading, *texts = table(("ACTION", "KIND", "SIZE", "TARGET", "REASON"), rows, right={2})
     yield Line(heading, indent=1)
-    for text, (_, unchanged) in zip(texts, shown):
+    for text, (_step, unchanged) in zip(texts, shown):
         yield Line(text, indent=1, detail=unchanged)
-    hidden = sum(unchanged for _, unchanged in shown)
+    hidden = sum(unchanged for _step, unchanged in shown)
     if hidden:
         yield Line(f"{hidden:,} of the files and directories are as they should be", indent=1)
 

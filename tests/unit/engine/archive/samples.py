@@ -45,8 +45,8 @@ def noise(size: int, seed: int = 0) -> bytes:
 def prose(size: int, seed: int = 0) -> bytes:
     """Bytes that compress about as a database does."""
     rng = random.Random(seed)
-    words = [rng.randbytes(4).hex() for _ in range(200)]
-    text = " ".join(rng.choice(words) for _ in range(size // 9 + 1))
+    words = [rng.randbytes(4).hex() for _number in range(200)]
+    text = " ".join(rng.choice(words) for _number in range(size // 9 + 1))
     return text.encode("ascii")[:size]
 
 

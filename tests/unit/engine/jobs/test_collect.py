@@ -88,7 +88,7 @@ def test_a_path_named_twice_is_taken_once(tmp_path) -> None:
 
 def test_a_deep_tree_is_walked(tmp_path) -> None:
     path = str(tmp_path)
-    for _ in range(700):
+    for _turn in range(700):
         path += "/d"
         os.mkdir(path)
     with open(path + "/leaf", "w", encoding="utf-8") as stream:

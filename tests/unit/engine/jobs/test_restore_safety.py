@@ -126,7 +126,8 @@ def test_an_interrupted_restore_is_ended_by_the_next(site: Site) -> None:
     import subprocess
     import sys
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    process = subprocess.run([sys.executable, "-c", program, site.archives, site.key_file], env=environment)
+    command = [sys.executable, "-c", program, site.archives, site.key_file]
+    process = subprocess.run(command, env=environment, check=False)
     assert process.returncode == -9
     assert os.path.exists(journal_path(site.database)) and not os.path.exists(site.database)
     assert site.restore(check=True).changed

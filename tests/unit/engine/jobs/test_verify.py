@@ -41,7 +41,7 @@ def test_every_flipped_bit_fails_and_is_recorded(site: Site) -> None:
     archive = site.backup().archive
     original = open_bytes(archive)
     dice = random.Random(7)
-    for _ in range(40):
+    for _turn in range(40):
         place, bit = dice.randrange(len(original)), dice.randrange(8)
         flip(archive, place, bit)
         result = site.verify(level="checksums")

@@ -206,7 +206,7 @@ def test_pitfall_02_a_spent_budget_pins_the_copy(tmp_path, scratch, databases, p
     path = databases.make_ledger(tmp_path / "a.db", journal="delete", filler_bytes=10_000_000)
     writer = peer(path, timeout=0.05)
     answers = []
-    commits = [lambda: answers.append(writer.ask("INSERT INTO log(note) VALUES ('meanwhile')")) for _ in range(5)]
+    commits = [lambda: answers.append(writer.ask("INSERT INTO log(note) VALUES ('meanwhile')")) for _turn in range(5)]
     taken = take(str(path), str(scratch), "a.db", restart_budget=1, progress=during_copy(*commits))
     assert taken.restarts == 2
     assert [("error" in answer) for answer in answers] == [False, False, True, True, True]

@@ -1,14 +1,11 @@
 # Copyright (c) 2026, the feedforward.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad input: two runs at once, a run that was killed, and a clock that jumps.
+"""Bad input: a clock that jumps.
 
 =========================================  ==========================================================
 the issue's clause                         tests
 =========================================  ==========================================================
-two runs at once                           test_the_second_run_is_told_of_the_first,
-                                           test_a_killed_run_is_cleaned_up_by_the_next
-                                           (two restores: test_bad_place.py, another_restore)
 a clock that jumps                         test_a_clock_that_went_back, test_a_clock_that_ran_ahead,
                                            test_a_clock_that_stands_still
 =========================================  ==========================================================
@@ -18,61 +15,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 
 import pytest
-from system_faces import Faces, command_outcome
-from system_rows import EXIT_CODES
-from system_site import release, wait_for
+from system_faces import Faces
 
-
-@pytest.fixture
-def waiting(site, faces):
-    """A real backup that has begun and waits for the lock of the database; and the process that has it."""
-    site.configure(deadline_seconds=120)
-    site.sql("PRAGMA journal_mode=DELETE", "UPDATE drafts SET content = 'changed' WHERE id = 1")
-    writer = site.holder(site.database, "BEGIN EXCLUSIVE")
-    process = subprocess.Popen(faces.line("backup", {"kind": "full"}), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: list(site.archives.glob(".maintenance-scratch-*/databases")), process)
-    yield process, writer
-    if process.poll() is None:
-        process.kill()
-    process.communicate()
-
-
-def test_the_second_run_is_told_of_the_first(site, faces, waiting):
-    first, writer = waiting
-    before = site.names()
-    outcomes = [*faces.all("backup", {"kind": "full"}), faces.command("prune", {})]
-    for outcome in outcomes:
-        assert outcome.code == EXIT_CODES["BusyError"], outcome
-        assert outcome.message.startswith(f"{site.archives}/.maintenance.lock: process {first.pid} ("), outcome
-        assert "holds the lock of this directory" in outcome.message
-        assert "Wait until it has finished" in outcome.message
-    assert site.names() == before
-    assert site.status("full")["last_outcome"] == "created", "the second run writes nothing about the first one's"
-    release(writer)
-    done = subprocess.CompletedProcess([], 0, *first.communicate(timeout=60))
-    done.returncode = first.returncode
-    assert command_outcome("first", done, False).code == 0
-    assert len(site.names()) == len(before) + 1
-    assert site.leftovers() == []
-    assert faces.command("verify", {"level": "restore", "archive": "all"}).code == 0
-
-
-def test_a_killed_run_is_cleaned_up_by_the_next(site, faces, waiting):
-    first, writer = waiting
-    before = site.names()
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait(timeout=60)
-    assert site.leftovers(), "the killed run had no chance to clean up"
-    assert site.names() == before
-    release(writer)
-    assert faces.command("backup", {"kind": "full"}, as_json=True).document["outcome"] == "created"
-    assert site.leftovers() == []
-    assert len(site.names()) == len(before) + 1
+pytestmark = pytest.mark.needs("faketime")
 
 
 def shifted(site, program, *words):
@@ -85,7 +32,6 @@ def change(site, number):
     site.sql(f"UPDATE drafts SET content = 'change {number}' WHERE id = 1")
 
 
-@pytest.mark.needs("faketime")
 def test_a_clock_that_went_back(site, program, faces):
     """The archive of the past is the newest all the same, nothing is pruned, and the run says why."""
     site.configure(retention_days=1, keep_last=1)
@@ -109,7 +55,6 @@ def test_a_clock_that_went_back(site, program, faces):
     assert faces.command("verify", {"archive": "all"}).code == 0
 
 
-@pytest.mark.needs("faketime")
 def test_a_clock_that_ran_ahead(site, program, faces):
     """Ten years ahead every archive looks old: none goes; back in the present none goes either, until a person acts."""
     site.configure(retention_days=1, keep_last=1)
@@ -131,7 +76,6 @@ def test_a_clock_that_ran_ahead(site, program, faces):
     assert restored.code == 0 and not restored.document["changed"], "latest is the last one that was made"
 
 
-@pytest.mark.needs("faketime")
 def test_a_clock_that_stands_still(site, program):
     """Archives of one second get names of their own, and none replaces another."""
     still = shifted(site, program, "-f", "2030-01-01 00:00:00")
