@@ -54,8 +54,6 @@ def lacks(needs: Iterable[str]) -> str:
             answer = subprocess.run(["testbed/bed", "missing"], cwd=ROOT, capture_output=True, text=True, check=False)
             reasons += (answer.stdout + answer.stderr).strip().splitlines()
         elif need == "root":
-            reasons += [] if os.geteuid() == 0 else ["only root can mount the small file systems that it fills"]
-        elif need == "root":
             reasons += [] if os.geteuid() == 0 else ["these tests mount file systems: run them as root"]
         elif shutil.which(need) is None:
             reasons.append(f"{need} was not found: type  apt-get install -y {need}")
