@@ -62,23 +62,25 @@ def start_unit(host: Any, unit: str, *, fails: bool = False) -> None:
 
 def application(host: Any, command: str, *, status: int = 0) -> dict[str, Any]:
     """One command of the demonstration application, as its own user."""
-    verb, _, rest = command.partition(" ")
+    verb, _space, rest = command.partition(" ")
     done = host.run(f"runuser --user=feedforward -- python3 {PROGRAM} {verb} {HOME} {rest} --json")
     assert done.rc == status, f"{command}: {done.rc}\n{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout)
 
 
 def commits(host: Any) -> int:
-    """The number of the last commit of the application's process, 0 where it has not written yet."""
+    """How often the process that runs now has committed, 0 where it has not yet."""
     done = host.run(f"cat {HOME}/data/writer.json")
-    return json.loads(done.stdout)["last_commit"] if done.rc == 0 and done.stdout else 0
+    state = json.loads(done.stdout) if done.rc == 0 else {}
+    main = properties(host, "feedforward", "MainPID")["MainPID"]
+    return state["commits"] if str(state.get("pid")) == main else 0
 
 
 def writes_again(host: Any) -> None:
     """The application runs, and commits from now on."""
+    before = until(lambda: commits(host), 30, "the first commit of the application")
+    until(lambda: commits(host) > before + 3, 30, "more commits of the application")
     assert host.service("feedforward").is_running
-    before = commits(host)
-    until(lambda: commits(host) > before + 3, 30, "commits of the application")
 
 
 def secret(host: Any) -> str:

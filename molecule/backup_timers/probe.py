@@ -39,10 +39,11 @@ def connect(address):
 
 
 directories = ("/etc", "/usr/local/bin", "/var/lib", "/opt/feedforward", "/secure", "/opt/feedforward/data", "/backups",
-               "/backups/feedforward", "/dev/shm")  # fmt: skip
+               "/backups/feedforward", "/dev/shm", "/dev/mqueue")  # fmt: skip
 outcome = {directory: attempt(make, directory) for directory in directories}
 outcome["/opt/feedforward/.env"] = attempt(write, "/opt/feedforward/.env")
-outcome["/root"] = attempt(os.listdir, "/root")
+outcome["/root"] = attempt(make, "/root")
+outcome["seen of /root"] = sorted(os.listdir("/root")) if os.access("/root", os.R_OK) else []
 outcome["/tmp/sandbox-probe"] = attempt(write, "/tmp/sandbox-probe")
 outcome["address"] = attempt(connect, (sys.argv[1], 22))
 outcome["loopback"] = attempt(connect, ("127.0.0.1", 22))

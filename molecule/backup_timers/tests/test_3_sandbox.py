@@ -59,8 +59,10 @@ def test_it_writes_nowhere_else_and_reaches_no_network(host, job):
     data = ["/opt/feedforward/data"] if job in DATABASE_JOBS else []
     assert sorted(writable) == sorted([*data, "/backups/feedforward", "/tmp/sandbox-probe"])
     assert not host.file("/tmp/sandbox-probe").exists, "its /tmp is its own"
+    assert outcome["seen of /root"] == []
     for path in ("/etc", "/usr/local/bin", "/var/lib", "/opt/feedforward", "/opt/feedforward/.env", "/secure"):
         assert outcome[path] == "EROFS", path
+    assert outcome["/dev/shm"] == outcome["/dev/mqueue"] == "EROFS"
     assert outcome["address"] == outcome["loopback"] == "EAFNOSUPPORT"
     assert outcome["chroot"] == "EPERM"
     assert outcome["setuid"] == ("done" if job in DATABASE_JOBS else "EPERM")
