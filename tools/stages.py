@@ -83,7 +83,7 @@ def python_stages() -> list[Stage]:
             for name, directory, needs in (
                 ("system", "anyone", ()),
                 ("system:clock", "clock", ("faketime",)),
-                ("system:root", "root", ("root", "mkfs.ext4")),
+                ("system:root", "root", ("root",)),
             )
         ),
         Stage("sanity", "sanity", (("tools/sanity.sh",),), limit_seconds=1200, proof=SANITY_PROOF),
