@@ -18,8 +18,9 @@ export TESTBED=${TESTBED:-main}
 export MOLECULE_GLOB='molecule/*/molecule.yml'
 export MOLECULE_EPHEMERAL_DIRECTORY=$PWD/.build/testbed/$TESTBED/molecule/$name
 export MOLECULE_COMMAND_BORDERS=false
+# A whole test begins with nothing of the last one: its escrow, its counts, and its belief that the hosts still run.
+[ "$1" != test ] || rm -rf "$MOLECULE_EPHEMERAL_DIRECTORY"
 mkdir -p "$MOLECULE_EPHEMERAL_DIRECTORY"
-rm -f "$MOLECULE_EPHEMERAL_DIRECTORY/tests-passed"
 tools/build.sh
 command=$1
 shift
