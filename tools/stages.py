@@ -79,7 +79,15 @@ def python_stages() -> list[Stage]:
         Stage("unit", "unit", (unit, gate), limit_seconds=1500, proof=PYTEST_TESTS),
         Stage("integration", "integration", (modules,), limit_seconds=1200, proof=PYTEST_TESTS),
         *(
-            Stage(name, "system", (tool(f"pytest -q tests/system/{directory}"),), needs, proof=PYTEST_TESTS)
+            Stage(
+                name,
+                "system",
+                (tool(f"pytest -q tests/system/{directory}"),),
+                needs,
+                # Two minutes on an idle machine; most of it is fsync, which a busy disk makes slow.
+                limit_seconds=1200,
+                proof=PYTEST_TESTS,
+            )
             for name, directory, needs in (
                 ("system", "anyone", ()),
                 ("system:clock", "clock", ("faketime",)),
