@@ -20,8 +20,9 @@ DEFAULT_MAX_AGE_HOURS: Mapping[str, float] = {"database": 25.0, "config": 192.0,
 class Settings:
     """What the roles configured on this host; ``directory`` is where it was read (None: nothing was).
 
-    Sizes are bytes, ``retention_days`` days (0: for ever), ``max_age_hours`` hours a kind of archive may be old
-    before ``status`` calls it missing.
+    Each of ``file_references`` is database, query and base of ``jobs.references.FileReference``. Sizes are bytes,
+    ``retention_days`` days (0: for ever), ``max_age_hours`` hours a kind of archive may be old before ``status`` calls
+    it missing.
     """
 
     application: str = ""
@@ -30,6 +31,7 @@ class Settings:
     optional_config_paths: tuple[str, ...] = ()
     uploads_paths: tuple[str, ...] = ()
     logs_paths: tuple[str, ...] = ()
+    file_references: tuple[tuple[str, str, str], ...] = ()
     service: Optional[str] = None
     directory: Optional[str] = None
     key_file: Optional[str] = None
@@ -72,6 +74,15 @@ def _paths(value: Any) -> tuple[str, ...]:
     return tuple(_path(item) for item in value)
 
 
+def _references(value: Any) -> tuple[tuple[str, str, str], ...]:
+    if not isinstance(value, list) or any(not isinstance(item, dict) for item in value):
+        raise ValueError("a list of objects with database, query and base")
+    for item in value:
+        if set(item) != {"database", "query", "base"}:
+            raise ValueError("a list of objects with database, query and base")
+    return tuple((_path(item["database"]), _text(item["query"]), _path(item["base"])) for item in value)
+
+
 def _whole(low: int, high: int) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -107,7 +118,7 @@ def _hours(value: Any) -> dict[str, float]:
 
 _KEYS: dict[str, Callable[[Any], Any]] = {
     "application": _text, "databases": _paths, "config_paths": _paths, "optional_config_paths": _paths,
-    "uploads_paths": _paths, "logs_paths": _paths, "service": _optional_text,
+    "uploads_paths": _paths, "logs_paths": _paths, "file_references": _references, "service": _optional_text,
     "directory": _path, "key_file": _optional_path, "compression": _compression, "compression_level": _whole(0, 9),
     "workers": _optional_workers, "retention_days": _whole(0, 36500), "keep_last": _whole(1, 100000),
     "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,

@@ -83,6 +83,26 @@ options:
     type: list
     elements: path
     default: []
+  file_references:
+    description:
+      - Where rows of a database name files, for O(kind=full). Each path that a query gives and the archive does not
+        hold is in RV(missing_files) and among the warnings. Queries run on the snapshot, never on the live database.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      database:
+        description: Full path of one of the O(databases).
+        type: path
+        required: true
+      query:
+        description: SQL that gives one path a row in its first column. NULL and empty texts name nothing.
+        type: str
+        required: true
+      base:
+        description: The directory below which relative paths are meant.
+        type: path
+        required: true
   encryption:
     description:
       - Encrypt the archive with the key in O(key_file) (AES-256-GCM, Tink's streaming AEAD).
@@ -289,6 +309,11 @@ absent:
   type: list
   elements: str
   sample: [/opt/feedforward/config]
+missing_files:
+  description: Files that rows of the databases name and the archive does not hold, see O(file_references).
+  returned: success
+  type: list
+  elements: str
 left_out:
   description: What the directories hold and an archive does not take, such as sockets, with the reason.
   returned: success
@@ -329,6 +354,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.feedforward.maintenance.plugins.module_utils import face
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import BackupRequest, run_backup
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.collect import FileSource
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.references import FileReference
 
 FILES = {"files": ("config", True), "optional_files": ("config", False), "uploads": ("uploads", False),
          "logs": ("logs", False)}
@@ -343,6 +369,14 @@ def main():
             "directory": {"type": "path", "required": True, "aliases": ["destination"]},
             "kind": {"type": "str", "choices": list(face.KINDS), "default": "database"},
             **{name: {"type": "list", "elements": "path", "default": []} for name in ("databases", *FILES)},
+            "file_references": {
+                "type": "list", "elements": "dict", "default": [],
+                "options": {
+                    "database": {"type": "path", "required": True},
+                    "query": {"type": "str", "required": True},
+                    "base": {"type": "path", "required": True},
+                },
+            },
             "encryption": {"type": "bool", "default": True},
             "compression": {"type": "str", "choices": ["gzip"], "default": "gzip"},
             "compression_level": {"type": "int", "default": 6},
@@ -386,6 +420,7 @@ def _request(options):
         verify=options["verify"],
         lock_timeout_seconds=options["lock_timeout_seconds"],
         deadline_seconds=options["deadline_seconds"],
+        references=tuple(FileReference(**reference) for reference in options["file_references"]),
     )
 
 

@@ -28,6 +28,7 @@ from .check import check_archive
 from .collect import FileSource, check_sources
 from .gather import Content, describe, gather
 from .prune import apply_retention
+from .references import FileReference, check_references
 from .write import WriteOptions, build_manifest, sidecar_of, write_archive
 
 _UNVERIFIED = "the archive of this run was not verified"
@@ -53,6 +54,7 @@ class BackupRequest:
     verify: bool = True
     lock_timeout_seconds: float = 0.0
     deadline_seconds: float = 3600.0
+    references: tuple[FileReference, ...] = ()
 
 
 def request_from_settings(settings: Settings, kind: str, **overrides: Any) -> BackupRequest:
@@ -70,7 +72,8 @@ def request_from_settings(settings: Settings, kind: str, **overrides: Any) -> Ba
         application=settings.application, kind=kind, destination=settings.directory, databases=settings.databases,
         files=tuple(sources), key_file=settings.key_file, level=settings.compression_level, workers=settings.workers,
         retention_days=settings.retention_days, keep_last=settings.keep_last,
-        lock_timeout_seconds=settings.lock_timeout_seconds, deadline_seconds=settings.deadline_seconds)
+        lock_timeout_seconds=settings.lock_timeout_seconds, deadline_seconds=settings.deadline_seconds,
+        references=tuple(FileReference(*reference) for reference in settings.file_references))
     return replace(request, **overrides)
 
 
@@ -101,6 +104,7 @@ class BackupResult:
     pruned: tuple[str, ...] = ()
     prune_refused: Optional[str] = None
     absent: tuple[str, ...] = ()
+    missing_files: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     before: dict[str, Any] = field(default_factory=dict)
@@ -188,6 +192,7 @@ def _validate(request: BackupRequest) -> None:
         if not os.path.isabs(path):
             raise UsageError(path or "(empty path)", "the path is not absolute", "Write the full path")
     check_sources(request.files)
+    check_references(request.references, request.databases)
     if request.kind in ("database", "full") and not request.databases:
         raise UsageError(f"kind {request.kind}", "no database is named", "Name at least one database")
     if request.keep_last < 1:
@@ -209,6 +214,7 @@ def _locked(request: BackupRequest, check: bool, progress: Optional[Progress], b
         content = gather(
             request.databases if request.kind in ("database", "full") else (), _files(request), scratch=scratch,
             excluded=[request.destination, *_key_paths(request, ring)], every_database=request.databases,
+            references=request.references if request.kind == "full" else (),
             deadline_seconds=request.deadline_seconds,
             previous_bytes=run.newest.size if run.newest else None, progress=progress)
         outcome, reason, newest = _decide(run, content)
@@ -355,8 +361,9 @@ def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, out
         files=sum(1 for f in content.collection.files if f.type == "file"), size_bytes=content.size_bytes,
         archive_bytes=archive_bytes if archive_bytes is not None else (entry.size if entry else None),
         sha256=after.sha256, encrypted=run.ring is not None, key_id=after.key_id, verified=verified, pruned=pruned,
-        prune_refused=refused, absent=content.collection.absent, skipped=content.collection.skipped,
-        warnings=snapshot_warnings + content.collection.warnings + skipped + warnings,
+        prune_refused=refused, absent=content.collection.absent, missing_files=content.missing,
+        skipped=content.collection.skipped,
+        warnings=snapshot_warnings + content.warnings + skipped + warnings,
         before=_facts(before), after=_facts(after) if outcome != "created" or not run.check else
         {**_facts(after), "archive": "(a new archive)"},
         current_as_of=iso(run.started_at) if outcome != "nothing" else None,

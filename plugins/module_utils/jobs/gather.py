@@ -19,6 +19,7 @@ from ..sqlite.snapshot import Snapshot
 from ..sqlite.source import examine
 from ..units import Progress, format_bytes, iso
 from .collect import Collection, FileSource, collect
+from .references import FileReference, missing_files
 
 UNKNOWN_RATIO = 0.5
 """Expected share of the raw size that an archive takes, while no earlier archive tells."""
@@ -31,10 +32,19 @@ class Content:
     snapshots: tuple[Snapshot, ...]
     collection: Collection
     content_id: str
+    missing: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
         return not self.snapshots and not self.collection.files
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said in manifest and result: of files that changed, and of files that rows name in vain."""
+        if not self.missing:
+            return self.collection.warnings
+        shown = ", ".join(self.missing[:3]) + (", ..." if len(self.missing) > 3 else "")
+        return (*self.collection.warnings, f"{len(self.missing)} files that the database names are missing: {shown}")
 
     @property
     def size_bytes(self) -> int:
@@ -42,8 +52,8 @@ class Content:
 
 
 def gather(databases: Sequence[str], files: Sequence[FileSource], *, scratch: str, excluded: Sequence[str],
-           every_database: Sequence[str], deadline_seconds: float, previous_bytes: Optional[int],
-           progress: Optional[Progress]) -> Content:
+           every_database: Sequence[str], references: Sequence[FileReference], deadline_seconds: float,
+           previous_bytes: Optional[int], progress: Optional[Progress]) -> Content:
     """Takes the snapshots, then walks the files: a file that a row names is there when the row is in the snapshot.
 
     ``previous_bytes`` is the size of the newest archive of this kind, by which the room for the next is
@@ -61,7 +71,8 @@ def gather(databases: Sequence[str], files: Sequence[FileSource], *, scratch: st
         snapshots.append(taken)
     collection = collect(files, databases=every_database, excluded=excluded, progress=progress)
     _preflight_archive(scratch, sum(s.digests.size for s in snapshots) + collection.size_bytes, previous_bytes)
-    return Content(tuple(snapshots), collection, content_id(snapshots, collection))
+    return Content(tuple(snapshots), collection, content_id(snapshots, collection),
+                   missing_files(references, snapshots, collection))
 
 
 def database_names(databases: Sequence[str]) -> dict[str, str]:

@@ -45,7 +45,7 @@ def build_manifest(content: Content, *, application: str, kind: str, name: str, 
         files=tuple(_file_entry(file) for file in content.collection.files),
         absent=content.collection.absent,
         skipped=tuple(SkippedEntry(path, why) for path, why in content.collection.skipped),
-        warnings=content.collection.warnings)
+        warnings=content.warnings)
 
 
 def _database_entry(taken: Snapshot) -> DatabaseEntry:

@@ -54,6 +54,8 @@ def lines(result: BackupResult, *, dry_run: bool) -> Iterator[Line]:
     yield Line(f"Content: {format_bytes(result.size_bytes)}, id {result.content_id}", detail=True)
     if result.sha256:
         yield Line(f"SHA-256 of the archive: {result.sha256}", detail=True)
+    for path in result.missing_files:
+        yield Line(f"Missing, though a row names it: {path}", detail=True)
     for path in result.absent:
         yield Line(f"Absent, which is allowed: {path}", detail=True)
     if result.pruned:

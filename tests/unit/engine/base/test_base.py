@@ -127,11 +127,14 @@ def fragment(tmp_path, name, value):
 
 
 def test_fragments_are_read_together(tmp_path) -> None:
-    fragment(tmp_path, "application.json", {"application": "app", "databases": ["/a.db"], "service": ""})
+    fragment(tmp_path, "application.json", {
+        "application": "app", "databases": ["/a.db"], "service": "",
+        "file_references": [{"database": "/a.db", "query": "SELECT 1", "base": "/b"}]})
     fragment(tmp_path, "backup.json", {"directory": "/b", "key_file": None, "max_age_hours": {"database": 25}})
     fragment(tmp_path, ".hidden.json", "not read")
     settings = config.load_settings(str(tmp_path))
     assert (settings.application, settings.databases, settings.directory) == ("app", ("/a.db",), "/b")
+    assert settings.file_references == (("/a.db", "SELECT 1", "/b"),)
     assert (settings.key_file, settings.service, settings.retention_days) == (None, None, 30)
     assert settings.max_age_hours == {"database": 25.0} and len(settings.fragments) == 2
 
@@ -141,7 +144,8 @@ def test_fragments_are_read_together(tmp_path) -> None:
     ({"databases": ["a"]}, "full path"), ({"compression": "zip"}, "gzip"), ({"compression_level": 10}, "0 to 9"),
     ({"compression_level": True}, "0 to 9"), ({"keep_last": 0}, "keep_last"), ({"deadline_seconds": "x"}, "seconds"),
     ({"max_age_hours": {"weekly": 1}}, "max_age_hours"), ({"max_age_hours": {"full": 0}}, "above 0"),
-    ({"application": ""}, "application"), ({"directory": "b"}, "full path"), ({"workers": 0}, "workers")])
+    ({"application": ""}, "application"), ({"directory": "b"}, "full path"), ({"workers": 0}, "workers"),
+    ({"file_references": ["x"]}, "file_references"), ({"file_references": [{"database": "/a"}]}, "base")])
 def test_bad_configuration_names_the_file_and_the_key(tmp_path, value, word) -> None:
     fragment(tmp_path, "x.json", value)
     with pytest.raises(errors.UsageError, match=word) as raised:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -23,6 +24,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs impor
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import request_from_settings
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.collect import FileSource
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.references import FileReference
 
 from .conftest import ROWS, Site, flip
 
@@ -353,3 +355,35 @@ def test_a_configuration_file_that_is_a_link_is_archived_by_its_content(site: Si
     site.restore(parts=("config",))
     with open(path, encoding="utf-8") as stream:
         assert stream.read() == "SECRET_KEY=linked\n"
+
+
+def _references(site: Site) -> tuple[FileReference, ...]:
+    site.sql("CREATE TABLE submission_files(id INTEGER PRIMARY KEY, path TEXT)")
+    for path in ("1/essay.txt", "1/lost.txt", "", None, os.path.join(site.home, "data", "uploads", "2", "gone.txt")):
+        site.sql("INSERT INTO submission_files(path) VALUES (?)", path)
+    uploads = os.path.join(site.home, "data", "uploads")
+    return (FileReference(site.database, "SELECT path FROM submission_files", uploads),)
+
+
+def test_files_that_rows_name_and_that_are_not_there_are_told_pitfall_21(site: Site) -> None:
+    references = _references(site)
+    uploads = os.path.join(site.home, "data", "uploads")
+    result = site.backup("full", references=references)
+    assert result.missing_files == (uploads + "/1/lost.txt", uploads + "/2/gone.txt")
+    assert any("2 files that the database names are missing" in warning for warning in result.warnings)
+    assert read_manifest(result.archive, load_ring(site.key_file)).warnings == tuple(
+        warning for warning in result.warnings if "missing" in warning)
+    site.write("data/uploads/1/lost.txt", "found\n")
+    site.write("data/uploads/2/gone.txt", "found\n")
+    assert site.backup("full", references=references).missing_files == ()
+    assert site.backup("database", references=references).missing_files == ()
+
+
+def test_references_that_cannot_be_followed_are_refused(site: Site) -> None:
+    good = _references(site)[0]
+    for change, word in (({"database": "/nowhere.db"}, "nowhere"), ({"base": "uploads"}, "full path"),
+                         ({"query": "SELECT no_such_column FROM drafts"}, "no_such_column"),
+                         ({"query": "DELETE FROM drafts"}, "query")):
+        with pytest.raises(errors.UsageError, match=word):
+            site.backup("full", references=(replace(good, **change),))
+    assert site.names() == [] and site.sql("SELECT count(*) FROM drafts") == [(ROWS,)]
