@@ -215,6 +215,10 @@ class Catalog:
         """An ArchiveError that lists what there is."""
         entries = self._entries(kinds, ring)
         of_kinds = "" if kinds is None else f" of kind {' or '.join(kinds)}"
+        if not entries and kinds is not None and self._entries(None, ring):
+            others = sorted({entry.kind for entry in self._entries(None, ring)})
+            return ArchiveError(subject, f"{cause}{of_kinds}; the directory holds archives of kind {', '.join(others)}",
+                                "Choose another kind, or make such a backup first")
         if not entries:
             return ArchiveError(subject, f"{cause}{of_kinds}; the directory holds none of {self.application}",
                                 "Make a backup first, or correct the directory, the application or the kind")

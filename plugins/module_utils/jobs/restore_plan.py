@@ -130,6 +130,8 @@ def plan_restore(request: RestoreRequest, *, progress: Optional[Progress] = None
                            "Restore another archive: 'list' shows what there is; nothing was changed")
     manifest = checked.manifest
     warnings = list(manifest.warnings)
+    if ring is not None and not manifest.encrypted:
+        warnings.append(f"{entry.name} is not encrypted: whoever may write to its directory could have made it")
     pending: list[str] = []
     steps: list[RestoreStep] = []
     for item in _chosen_databases(request, entry, manifest):

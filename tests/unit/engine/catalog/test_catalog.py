@@ -324,8 +324,10 @@ class TestFind:
         assert text.isprintable()
 
     def test_where_there_is_nothing_the_next_step_is_a_backup(self, catalog):
-        with pytest.raises(ArchiveError, match="of kind logs; the directory holds none of feedforward.*Make"):
+        with pytest.raises(ArchiveError, match="of kind logs; the directory holds archives of kind config, database"):
             catalog.find("latest", ("logs",))
+        with pytest.raises(ArchiveError, match="of kind logs; the directory holds none of other.*Make"):
+            Catalog(catalog.directory, "other").find("latest", ("logs",))
 
     def test_a_few_are_listed_wholly(self, catalog):
         with pytest.raises(ArchiveError, match=r"one of the 1 that there are, newest first: \S+\.tar\.gz\.enc\.$"):

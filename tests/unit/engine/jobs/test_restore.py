@@ -283,3 +283,16 @@ def test_the_configuration_of_another_application_is_not_taken(site: Site) -> No
     site.backup()
     with pytest.raises(errors.ArchiveError):
         site.restore(application="other")
+
+
+def test_an_archive_that_no_key_vouches_for_is_told(site: Site) -> None:
+    site.backup(key_file=None)
+    damage(site)
+    result = site.restore()
+    assert result.changed and any("not encrypted" in warning for warning in result.warnings)
+
+
+def test_another_kind_than_there_is_names_those_that_there_are(site: Site) -> None:
+    site.backup()
+    with pytest.raises(errors.ArchiveError, match="holds archives of kind database"):
+        site.restore(kind="full")
