@@ -61,7 +61,8 @@ def test_it_writes_nowhere_else_and_reaches_no_network(host, job):
     assert not host.file("/tmp/sandbox-probe").exists, "its /tmp is its own"
     assert outcome["seen of /root"] == []
     for path in ("/etc", "/usr/local/bin", "/var/lib", "/opt/feedforward", "/opt/feedforward/.env", "/secure"):
-        assert outcome[path] == "EROFS", path
+        # The job without CAP_DAC_OVERRIDE is refused by the owner's mode already.
+        assert outcome[path] in (("EROFS", "EACCES") if job == "verify" else ("EROFS",)), path
     assert outcome["/dev/shm"] == outcome["/dev/mqueue"] == "EROFS"
     assert outcome["address"] == outcome["loopback"] == "EAFNOSUPPORT"
     assert outcome["chroot"] == "EPERM"
