@@ -49,7 +49,7 @@ def archives(host: Any, kind: str) -> list[str]:
 
 def properties(host: Any, unit: str, *names: str) -> dict[str, str]:
     """Properties of a unit as systemd knows them."""
-    shown = host.check_output(f"systemctl show --timestamp=unix --property={','.join(names)} {unit}")
+    shown = host.check_output(f"systemctl show --property={','.join(names)} {unit}")
     return dict(line.split("=", 1) for line in shown.splitlines())
 
 
