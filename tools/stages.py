@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 NEWEST = ".venv-newest"
-NEWEST_SCENARIO = "sandbox"
+# It walks the whole way, from the installation to the restore, and is short.
+NEWEST_SCENARIO = "smoke_bullseye"
 ON_PATH = {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 COLLECTIONS = {
     "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
