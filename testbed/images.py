@@ -120,4 +120,13 @@ def ensure(podman: Podman, suite: str) -> str:
         if made.returncode:
             raise BedError(f"mmdebstrap could not make {suite}:\n{made.stderr.strip()}")
         podman.run(["import", "--quiet", str(tarball), name])
+    _remove_stale(podman, suite, name)
     return name
+
+
+def _remove_stale(podman: Podman, suite: str, current: str) -> None:
+    """Remove images of a suite that are older than two weeks and that no host uses (Podman refuses the others)."""
+    filters = [f"--filter=reference={REPOSITORY}:{suite}-*", "--filter=until=336h"]
+    for name in podman.output("images", "--format", "{{.Repository}}:{{.Tag}}", *filters).splitlines():
+        if name != current:
+            podman.run(["rmi", name], check=False)
