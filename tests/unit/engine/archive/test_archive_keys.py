@@ -220,12 +220,11 @@ def test_rotation_of_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_rotation_where_nothing_can_be_written(tmp_path):
-    path = private_file(tmp_path / "backup.key", TEXT)
+def test_rotation_where_nothing_can_be_written():
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        directory.chmod(0o555)
         path = private_file(directory / "backup.key", TEXT)
+        directory.chmod(0o555)
         if os.geteuid() == 0:
             os.chown(path, 65534, 65534)
         with acting_as(65534, 65534), pytest.raises(DestinationError, match="permission denied while rotating the key"):
