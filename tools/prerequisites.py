@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from stages import ROOT
 
 PACKAGES = ROOT / "requirements" / "debian.txt"
+PACKAGE_OF = {"systemd-analyze": "systemd"}
+"""Where a program has not the name of its package."""
 
 
 def packages() -> list[str]:
@@ -54,7 +56,7 @@ def lacks(needs: Iterable[str]) -> str:
             answer = subprocess.run(["testbed/bed", "missing"], cwd=ROOT, capture_output=True, text=True, check=False)
             reasons += (answer.stdout + answer.stderr).strip().splitlines()
         elif need == "root":
-            reasons += [] if os.geteuid() == 0 else ["these tests mount file systems: run them as root"]
+            reasons += [] if os.geteuid() == 0 else ["these tests need root: run them as root"]
         elif shutil.which(need) is None:
-            reasons.append(f"{need} was not found: type  apt-get install -y {need}")
+            reasons.append(f"{need} was not found: type  apt-get install -y {PACKAGE_OF.get(need, need)}")
     return "; ".join(reasons)

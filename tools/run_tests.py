@@ -119,7 +119,8 @@ def main(arguments: Sequence[str]) -> int:
         for stage in chosen:
             outcomes.append(run_stage(stage))
     finally:
-        for bed in {stage.environment.get("TESTBED", "main") for stage in chosen if "bed" in stage.needs}:
+        booted = [stage for stage in chosen if "bed" in stage.needs and not lacks(["bed"])]
+        for bed in {stage.environment.get("TESTBED", "main") for stage in booted}:
             subprocess.run(["testbed/bed", "down"], cwd=ROOT, check=False, env={**os.environ, "TESTBED": bed})
     return report(outcomes)
 

@@ -75,24 +75,25 @@ def python_stages() -> list[Stage]:
     report = ROOT / ".build" / "coverage" / "coverage.json"
     unit = tool(f"pytest -q tests/unit --cov --cov-report=term --cov-report=json:{report}")
     gate = tool(f"python tools/coverage_gate.py {report}")
-    modules = tool("pytest -q tests/integration")
     return [
         Stage("unit", "unit", (unit, gate), limit_seconds=1500, proof=PYTEST_TESTS),
-        Stage("integration", "integration", (modules,), limit_seconds=1200, proof=PYTEST_TESTS),
         *(
             Stage(
                 name,
-                "system",
-                (tool(f"pytest -q tests/system/{directory}"),),
+                name.partition(":")[0],
+                (tool(f"pytest -q tests/{directory}"),),
                 needs,
-                # Two minutes on an idle machine; most of it is fsync, which a busy disk makes slow.
+                # Minutes on an idle machine; much of it is fsync, which a busy disk makes slow.
                 limit_seconds=1200,
                 proof=PYTEST_TESTS,
             )
             for name, directory, needs in (
-                ("system", "anyone", ()),
-                ("system:clock", "clock", ("faketime",)),
-                ("system:root", "root", ("root",)),
+                ("integration", "integration/modules", ()),
+                ("integration:systemd", "integration/systemd", ("systemd-analyze",)),
+                ("integration:root", "integration/root", ("root",)),
+                ("system", "system/anyone", ()),
+                ("system:clock", "system/clock", ("faketime",)),
+                ("system:root", "system/root", ("root",)),
             )
         ),
         Stage("sanity", "sanity", (("tools/sanity.sh",),), limit_seconds=1200, proof=SANITY_PROOF),

@@ -337,9 +337,10 @@ def _prune(run: _Run, predicted: Optional[Sidecar] = None) -> tuple[tuple[str, .
         entries += (Entry(predicted.name, os.path.join(run.request.destination, predicted.name),
                           predicted.application, predicted.kind, run.started_at, predicted.sequence, predicted.size,
                           predicted.encrypted, predicted),)
-    return apply_retention(run.catalog, entries, now=run.started_at, retention_days=run.request.retention_days,
+    plan = apply_retention(run.catalog, entries, now=run.started_at, retention_days=run.request.retention_days,
                            keep_last=run.request.keep_last,
                            last_run_at=run.status.last_success_at if run.status else None, check=run.check)
+    return tuple(entry.name for entry in plan.remove), plan.refused
 
 
 def _facts(newest: _Newest) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..archive.keys import load_ring
 from ..catalog.catalog import Catalog, Entry
 from ..catalog.lock import catalog_lock
 from ..catalog.names import KINDS
-from ..catalog.retention import plan_retention
+from ..catalog.retention import RetentionPlan, plan_retention
 from ..catalog.status import read_status
 from ..errors import UsageError
 from ..units import utc_now
@@ -47,15 +47,14 @@ class PruneResult:
 
 
 def apply_retention(catalog: Catalog, entries: Sequence[Entry], *, now: datetime, retention_days: int,
-                    keep_last: int, last_run_at: Optional[datetime],
-                    check: bool) -> tuple[tuple[str, ...], Optional[str]]:
-    """Names removed (with ``check``: that would be) and the reason of a refusal. The caller holds the lock."""
+                    keep_last: int, last_run_at: Optional[datetime], check: bool) -> RetentionPlan:
+    """The plan, carried out unless ``check``. The caller holds the lock."""
     plan = plan_retention(entries, now=now, retention_days=retention_days, keep_last=keep_last,
                           last_run_at=last_run_at)
     if not check:
         for entry in plan.remove:
             catalog.remove(entry)
-    return tuple(entry.name for entry in plan.remove), plan.refused
+    return plan
 
 
 def run_prune(request: PruneRequest, *, check: bool = False) -> PruneResult:
@@ -76,13 +75,11 @@ def run_prune(request: PruneRequest, *, check: bool = False) -> PruneResult:
                 refused.append((kind, "the newest backup of this kind failed"))
                 kept.extend((entry.name, "the newest backup failed") for entry in entries)
                 continue
-            plan = plan_retention(entries, now=utc_now(), retention_days=request.retention_days,
-                                  keep_last=request.keep_last, last_run_at=status.last_success_at if status else None)
+            plan = apply_retention(catalog, entries, now=utc_now(), retention_days=request.retention_days,
+                                   keep_last=request.keep_last,
+                                   last_run_at=status.last_success_at if status else None, check=check)
             if plan.refused:
                 refused.append((kind, plan.refused))
             kept.extend((entry.name, reason) for entry, reason in plan.keep)
-            for entry in plan.remove:
-                if not check:
-                    catalog.remove(entry)
-                removed.append(entry.name)
+            removed.extend(entry.name for entry in plan.remove)
     return PruneResult(bool(removed), tuple(removed), tuple(kept), tuple(refused))

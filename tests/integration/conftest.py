@@ -14,6 +14,7 @@ import pytest
 # pytest's importlib mode puts no directory of tests on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from escrow_support import Escrow
 from module_support import Ansible, link_collection
 
 link_collection()
@@ -60,3 +61,16 @@ def key_file(tmp_path):
     path = tmp_path / "secure" / "backup.key"
     create_key(str(path))
     return path
+
+
+@pytest.fixture
+def escrow(ansible, tmp_path):
+    """No key anywhere yet."""
+    return Escrow(ansible, tmp_path)
+
+
+@pytest.fixture
+def escrowed(escrow):
+    """A key that lies on the host and in escrow."""
+    assert escrow.play({}).changed == [True]
+    return escrow
