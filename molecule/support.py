@@ -43,7 +43,7 @@ def ask(host: Any, arguments: str, *, status: int = 0) -> dict[str, Any]:
 
 def archives(host: Any, kind: str) -> list[str]:
     """Names of the archives of a kind, oldest first, as they lie in the directory."""
-    listing = host.check_output(f"find {ARCHIVES} -name 'feedforward-{kind}-*.tar.gz.enc' -printf '%f\\n'")
+    listing = host.check_output(f"find {ARCHIVES} -name 'feedforward-{kind}-*.tar.*.enc' -printf '%f\\n'")
     return sorted(listing.splitlines())
 
 

@@ -36,7 +36,7 @@ class Settings:
     directory: Optional[str] = None
     key_file: Optional[str] = None
     compression: str = "gzip"
-    compression_level: int = 6
+    compression_level: Optional[int] = None
     workers: Optional[int] = None
     retention_days: int = 30
     keep_last: int = 7
@@ -102,9 +102,9 @@ def _seconds(value: Any) -> float:
 
 
 def _compression(value: Any) -> str:
-    if value != "gzip":
-        raise ValueError("gzip")
-    return "gzip"
+    if value not in ("gzip", "zstd"):
+        raise ValueError("gzip or zstd")
+    return str(value)
 
 
 def _hours(value: Any) -> dict[str, float]:
@@ -119,7 +119,7 @@ def _hours(value: Any) -> dict[str, float]:
 _KEYS: dict[str, Callable[[Any], Any]] = {
     "application": _text, "databases": _paths, "config_paths": _paths, "optional_config_paths": _paths,
     "uploads_paths": _paths, "logs_paths": _paths, "file_references": _references, "service": _optional_text,
-    "directory": _path, "key_file": _optional_path, "compression": _compression, "compression_level": _whole(0, 9),
+    "directory": _path, "key_file": _optional_path, "compression": _compression, "compression_level": _whole(0, 19),
     "workers": _optional_workers, "retention_days": _whole(0, 36500), "keep_last": _whole(1, 100000),
     "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,
     "safety_days": _whole(0, 36500),

@@ -19,12 +19,12 @@ Members = list[tuple[tarfile.TarInfo, bytes]]
 def unwrapped(site: Site, path: Path) -> Members:
     """Headers and contents of an archive, read by the engine's decryption and Python's own tarfile."""
     from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.aead import DecryptingReader
+    from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.blocks import BlockReader
     from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
-    from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.pgzip import GzipReader
 
     with path.open("rb") as stream:
         raw = DecryptingReader(stream, load_ring(str(site.key_file)), subject=str(path))
-        packed = GzipReader(raw, subject=str(path))
+        packed = BlockReader(raw, subject=str(path))
         content = b"".join(iter(lambda: packed.read(1 << 20), b""))
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         return [(member, (tar.extractfile(member) or io.BytesIO()).read()) for member in tar.getmembers()]
@@ -33,8 +33,8 @@ def unwrapped(site: Site, path: Path) -> Members:
 def rewrite(site: Site, path: Path, change: Callable[[Members], None]) -> None:
     """Replaces an archive by one with changed members, encrypted with the site's key."""
     from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.aead import EncryptingWriter
+    from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.blocks import BlockWriter
     from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
-    from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.pgzip import GzipWriter
 
     members = unwrapped(site, path)
     change(members)
@@ -45,7 +45,7 @@ def rewrite(site: Site, path: Path, change: Callable[[Members], None]) -> None:
             tar.addfile(info, io.BytesIO(content))
     with path.open("wb") as raw:
         encryption = EncryptingWriter(raw, load_ring(str(site.key_file)).current)
-        packer = GzipWriter(encryption)
+        packer = BlockWriter(encryption)
         packer.write(memory.getvalue())
         packer.close()
         encryption.close()

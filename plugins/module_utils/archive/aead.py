@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Executor
-from typing import Optional, Protocol, Union
+from typing import Optional, Union
 
 from ..errors import ArchiveError, KeyFileError
 from .keys import Key, KeyRing
-from .workers import OrderedQueue
+from .streams import Readable, Writable, read_fully
+from .workers import OrderedQueue, ReadAhead
 
 try:
     from cryptography.exceptions import InvalidTag
@@ -38,18 +39,6 @@ HEADER_BYTES = 1 + SALT_BYTES + PREFIX_BYTES
 TAG_BYTES = 16
 
 
-class Readable(Protocol):
-    """What the readers read from: ``read(n)`` returns at most ``n`` bytes, none at the end."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-class Writable(Protocol):
-    """What the writers write to: ``write`` takes all of ``data``."""
-
-    def write(self, data: bytes, /) -> object: ...
-
-
 class WrongKeyError(KeyFileError):
     """No key that was given opens the archive's first segment: another key made it, or its beginning is damaged."""
 
@@ -64,22 +53,6 @@ def require_cryptography(subject: str) -> None:
 def damaged(subject: str, cause: str) -> ArchiveError:
     """The error for an archive that is not what was written."""
     return ArchiveError(subject, cause, "Do not use it: take another archive, and look at the disk that holds this one")
-
-
-def read_fully(raw: Readable, count: int) -> bytes:
-    """``count`` bytes of ``raw``, fewer only at its end."""
-    first = raw.read(count)
-    if len(first) == count or not first:
-        return first
-    pieces = [first]
-    missing = count - len(first)
-    while missing:
-        piece = raw.read(missing)
-        if not piece:
-            break
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
 
 
 class _SegmentCipher:
@@ -152,12 +125,13 @@ class EncryptingWriter:
 class DecryptingReader:
     """Decrypts what ``EncryptingWriter`` or Tink wrote; every byte it returns is authentic and in its place.
 
-    ``keys`` is a key or a ring whose keys are tried in order; ``key`` is the one that fitted. Holds two
-    segments in memory. Raises WrongKeyError when none fits, and ArchiveError for a stream that is empty,
-    foreign, truncated, reordered, lengthened or changed.
+    ``keys`` is a key or a ring whose keys are tried in order; ``key`` is the one that fitted. Segments are read ahead
+    and decrypted on ``executor`` (None: one after the other, here). Raises WrongKeyError when no key fits, and
+    ArchiveError for a stream that is empty, foreign, truncated, reordered, lengthened or changed.
     """
 
-    def __init__(self, raw: Readable, keys: Union[Key, KeyRing], *, subject: str = "encrypted stream") -> None:
+    def __init__(self, raw: Readable, keys: Union[Key, KeyRing], *, subject: str = "encrypted stream",
+                 executor: Optional[Executor] = None, workers: Optional[int] = None) -> None:
         require_cryptography(subject)
         self._raw = raw
         self._subject = subject
@@ -174,6 +148,7 @@ class DecryptingReader:
         self._index = 0
         self.key, self._cipher, self._plain = self._fitting_key(_candidates(keys), header, sealed)
         self._position = 0
+        self._segments = ReadAhead(self._next_sealed, self._decrypt, executor=executor, workers=workers)
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes (all that remain when negative), none at the end."""
@@ -184,8 +159,8 @@ class DecryptingReader:
                 pieces.append(piece)
                 piece = self.read(SEGMENT_BYTES)
             return b"".join(pieces)
-        if self._position == len(self._plain) and self._ahead:
-            self._next_segment()
+        if self._position == len(self._plain):
+            self._plain, self._position = self._segments.next() or b"", 0
         result = self._plain[self._position:self._position + size]
         self._position += len(result)
         return result
@@ -198,30 +173,36 @@ class DecryptingReader:
             if plain is not None:
                 return key, cipher, plain
             if cipher.decrypt(0, not last, sealed) is not None:
-                raise self._misplaced_end(last)
+                raise self._misplaced_end(0, last)
         names = ", ".join(key.id for key in keys)
         raise WrongKeyError(self._subject, f"no key of the key ring ({names}) opens it: it was encrypted with another "
                             "key, or its beginning is damaged",
                             "Name the key file that made it, or take another archive")
 
-    def _next_segment(self) -> None:
+    def _next_sealed(self) -> Optional[tuple[int, bool, bytes]]:
+        """Number, whether it is the last, and ciphertext of the next segment."""
         sealed = self._ahead
+        if not sealed:
+            return None
         full = len(sealed) == SEGMENT_BYTES
         self._ahead = read_fully(self._raw, SEGMENT_BYTES) if full else b""
         self._index += 1
-        last = not self._ahead
-        plain = self._cipher.decrypt(self._index, last, sealed) if len(sealed) >= TAG_BYTES else None
-        if plain is None and self._cipher.decrypt(self._index, not last, sealed) is not None:
-            raise self._misplaced_end(last)
-        if not plain:
-            raise damaged(self._subject, f"segment {self._index} (from byte {self._index * SEGMENT_BYTES}) is damaged, "
-                          "truncated or out of place")
-        self._plain, self._position = plain, 0
+        return self._index, not self._ahead, sealed
 
-    def _misplaced_end(self, last: bool) -> ArchiveError:
+    def _decrypt(self, segment: tuple[int, bool, bytes]) -> bytes:
+        index, last, sealed = segment
+        plain = self._cipher.decrypt(index, last, sealed) if len(sealed) >= TAG_BYTES else None
+        if plain is None and self._cipher.decrypt(index, not last, sealed) is not None:
+            raise self._misplaced_end(index, last)
+        if not plain:
+            raise damaged(self._subject, f"segment {index} (from byte {index * SEGMENT_BYTES}) is damaged, "
+                          "truncated or out of place")
+        return plain
+
+    def _misplaced_end(self, index: int, last: bool) -> ArchiveError:
         if last:
-            return damaged(self._subject, f"it is truncated: it ends with segment {self._index}, which is not the last")
-        return damaged(self._subject, f"bytes follow its end, which is segment {self._index}")
+            return damaged(self._subject, f"it is truncated: it ends with segment {index}, which is not the last")
+        return damaged(self._subject, f"bytes follow its end, which is segment {index}")
 
 
 def _candidates(keys: Union[Key, KeyRing]) -> tuple[Key, ...]:

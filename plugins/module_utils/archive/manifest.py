@@ -14,6 +14,7 @@ from ..errors import ArchiveError
 from ..units import parse_stamp
 from . import fields
 from .aead import damaged
+from .codecs import LEVELS, METHODS, SUFFIXES
 from .fields import Fields, Invalid
 
 FORMAT = "feedforward-maintenance archive"
@@ -261,7 +262,9 @@ def _skipped(value: Any, where: str) -> SkippedEntry:
 
 def _compression(value: Any, where: str) -> dict[str, Any]:
     f = Fields(value, where)
-    result = {"method": f.take("method", fields.one_of("gzip")), "level": f.take("level", fields.integer(0, 9))}
+    method = f.take("method", fields.one_of(*METHODS))
+    result = {"method": method, "level": f.take("level", fields.integer(*LEVELS[method])),
+              "library": f.take("library", fields.text)}
     f.end()
     return result
 
@@ -277,7 +280,8 @@ def _check_name(manifest: Manifest) -> None:
     """The name must follow from the other fields, so that a plain archive can never pass for an encrypted one."""
     if not _APPLICATION.fullmatch(manifest.application):
         raise Invalid("application must be lower-case letters, digits, '_', '.' and '-'")
-    start, end = f"{manifest.application}-{manifest.kind}-", ".tar.gz.enc" if manifest.encrypted else ".tar.gz"
+    start = f"{manifest.application}-{manifest.kind}-"
+    end = SUFFIXES[manifest.compression["method"]] + (".enc" if manifest.encrypted else "")
     try:
         if not manifest.name.startswith(start) or not manifest.name.endswith(end):
             raise ValueError(manifest.name)

@@ -9,24 +9,28 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import IO, Optional, Union
 
 from ..errors import ArchiveError, InternalError, KeyFileError
 from ..units import format_bytes
-from .aead import HEADER_BYTES, DecryptingReader, Readable, damaged
+from .aead import HEADER_BYTES, DecryptingReader, damaged
+from .blocks import BlockReader
+from .codecs import FRAMINGS
 from .digests import DIGESTS_LIMIT_BYTES, DIGESTS_MEMBER, MemberDigest, digest_of, from_lines
 from .fields import Invalid
 from .keys import KeyRing
 from .manifest import MANIFEST_LIMIT_BYTES, MANIFEST_MEMBER, DatabaseEntry, FileEntry, Listed, Manifest
-from .pgzip import GzipReader
 from .staging import GROWTH_LIMIT_BYTES
+from .streams import Readable
 from .tarstream import TarHeader, TarReader
+from .workers import worker_count
 
 _READ_BYTES = 1 << 18
 _ENCRYPTED_START = bytes([HEADER_BYTES])
-_PLAIN_START = b"\x1f\x8b"
+_PLAIN_STARTS = tuple(framing.block_start[:2] for framing in FRAMINGS)
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,12 @@ class ArchiveReader:
     Made by ``open_archive``; a context manager. Raises ArchiveError and KeyFileError only.
     """
 
-    def __init__(self, path: str, stream: IO[bytes], ring: Optional[KeyRing], check_name: bool) -> None:
+    def __init__(self, path: str, stream: IO[bytes], ring: Optional[KeyRing], check_name: bool,
+                 workers: Optional[int] = None) -> None:
         self.path = path
         self._stream = stream
+        self._workers = worker_count(workers)
+        self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="archive")
         self._broken = True
         self._complete = False
         self._index = 0
@@ -78,8 +85,17 @@ class ArchiveReader:
         self._hash = hashlib.sha256()
         self._seen: list[MemberDigest] = []
         self._digests: tuple[MemberDigest, ...] = ()
-        self.key_id, raw = _decrypted(path, stream, ring)
-        self._tar = TarReader(GzipReader(raw, subject=path), path)
+        self._source = _Source(stream, path)
+        try:
+            self._begin(ring, check_name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, ring: Optional[KeyRing], check_name: bool) -> None:
+        self.key_id, raw = _decrypted(self.path, self._source, ring, self._executor, self._workers)
+        self._blocks = BlockReader(raw, subject=self.path, executor=self._executor, workers=self._workers)
+        self._tar = TarReader(self._blocks, self.path)
         self.manifest = self._read_manifest()
         self._listed = self.manifest.members()
         self._missing = dict.fromkeys(self._listed)
@@ -94,13 +110,19 @@ class ArchiveReader:
         self.close()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file, and ends the threads."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
         self._stream.close()
 
     @property
     def encrypted(self) -> bool:
         """Whether the file is encrypted (and therefore authentic, not only whole)."""
         return self.key_id is not None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file as stored, hexadecimal; of all of it once ``finish`` has returned."""
+        return self._source.digest.hexdigest()
 
     def members(self) -> Iterator[tuple[MemberInfo, MemberStream]]:
         """The members between manifest and digests, in order. What the caller does not read of one is skipped."""
@@ -169,6 +191,9 @@ class ArchiveReader:
 
     def _check_manifest(self, check_name: bool) -> None:
         manifest = self.manifest
+        if manifest.compression["method"] != self._blocks.method:
+            raise self._damaged(f"its manifest says that it is compressed by {manifest.compression['method']}, and it "
+                                f"is by {self._blocks.method}")
         if manifest.key_id != self.key_id:
             raise self._damaged(f"its manifest says that it is encrypted by key {manifest.key_id or 'none'}, and it "
                                 f"is by key {self.key_id or 'none'}")
@@ -245,19 +270,16 @@ class ArchiveReader:
             raise self._damaged(f"the listed member {next(iter(self._missing))[:200]} is missing")
 
 
-def open_archive(path: str, ring: Optional[KeyRing], *, check_name: bool = True) -> ArchiveReader:
+def open_archive(path: str, ring: Optional[KeyRing], *, check_name: bool = True,
+                 workers: Optional[int] = None) -> ArchiveReader:
     """Opens an archive and reads its manifest. ``ring``: the keys to try, in order; None when there is none.
 
-    ``check_name`` False allows another file name than the manifest's. Raises ArchiveError (missing, empty,
+    ``check_name`` False allows another file name than the manifest's. ``workers``: threads that decrypt and unpack, by
+    default one for each processor. Raises ArchiveError (missing, empty,
     foreign, damaged, renamed, of a newer version) and KeyFileError (encrypted, and no key that fits).
     """
     path = os.path.abspath(path)
-    stream = _open(path)
-    try:
-        return ArchiveReader(path, stream, ring, check_name)
-    except BaseException:
-        stream.close()
-        raise
+    return ArchiveReader(path, _open(path), ring, check_name, workers)
 
 
 def read_manifest(path: str, ring: Optional[KeyRing], *, check_name: bool = True) -> Manifest:
@@ -267,18 +289,30 @@ def read_manifest(path: str, ring: Optional[KeyRing], *, check_name: bool = True
 
 
 class _Source:
-    """The archive's file: an error of the disk is damage, not a traceback."""
+    """The archive's file, hashed as it is read: an error of the disk is damage, not a traceback."""
 
-    def __init__(self, stream: IO[bytes], path: str, start: bytes) -> None:
+    def __init__(self, stream: IO[bytes], path: str) -> None:
         self._stream = stream
         self._path = path
-        self._start = start
+        self._ahead = b""
+        self.digest = hashlib.sha256()
+
+    def peek(self, size: int) -> bytes:
+        """The next ``size`` bytes, which ``read`` will give; fewer at the end."""
+        while len(self._ahead) < size:
+            more = _read_raw(self._stream, self._path, size - len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+        return self._ahead
 
     def read(self, size: int = -1) -> bytes:
-        if self._start:
-            result, self._start = self._start[:size], self._start[size:]
-            return result
-        return _read_raw(self._stream, self._path, size)
+        if self._ahead:
+            result, self._ahead = self._ahead[:size], self._ahead[size:]
+        else:
+            result = _read_raw(self._stream, self._path, size)
+        self.digest.update(result)
+        return result
 
 
 def _read_raw(stream: IO[bytes], path: str, size: int) -> bytes:
@@ -301,19 +335,18 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(handle, "rb", buffering=0)
 
 
-def _decrypted(path: str, stream: IO[bytes], ring: Optional[KeyRing]) -> tuple[Optional[str], Readable]:
+def _decrypted(path: str, source: _Source, ring: Optional[KeyRing], executor: Executor,
+               workers: int) -> tuple[Optional[str], Readable]:
     """The key id (None: not encrypted) and the compressed stream."""
-    start = _read_raw(stream, path, 1)
-    start += _read_raw(stream, path, 1) if start else b""
-    source = _Source(stream, path, start)
+    start = source.peek(2)
     if not start:
         raise damaged(path, "the file is empty")
     if start[:1] == _ENCRYPTED_START:
         if ring is None:
             raise KeyFileError(path, "the archive is encrypted, and no key was given", "Name the key file")
-        reader = DecryptingReader(source, ring, subject=path)
+        reader = DecryptingReader(source, ring, subject=path, executor=executor, workers=workers)
         return reader.key.id, reader
-    if not _PLAIN_START.startswith(start):
+    if not any(plain.startswith(start) for plain in _PLAIN_STARTS):
         raise ArchiveError(path, "this is not an archive of this collection, or its beginning is damaged",
                            "Correct the name of the archive, or take another one")
     return None, source

@@ -17,7 +17,8 @@ from typing import Optional
 
 from ..errors import ArchiveError
 from . import fields
-from .aead import Readable, damaged, read_fully
+from .aead import damaged
+from .streams import Readable, read_fully
 
 BLOCK_BYTES = 512
 END = bytes(2 * BLOCK_BYTES)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Generic, Optional, TypeVar
 
+_T = TypeVar("_T")
 _MOST_WORKERS = 16
 
 
@@ -58,3 +59,59 @@ class OrderedQueue:
         finally:
             if self._owned:
                 self._executor.shutdown(wait=True)
+
+
+class ReadAhead(Generic[_T]):
+    """Takes items from ``read`` and works on them ahead of the reader: on ``executor``, or one at a time without.
+
+    ``next`` gives the results in order, None after the last item (for which ``read`` returned None). An error of
+    ``read`` or ``work`` is raised where its item was due, and again by every later call. At most ``limit`` items are
+    in flight; ``read`` is only called on the caller's thread.
+    """
+
+    def __init__(self, read: Callable[[], Optional[_T]], work: Callable[[_T], bytes], *,
+                 executor: Optional[Executor] = None, workers: Optional[int] = None) -> None:
+        self._read = read
+        self._work = work
+        self._executor = executor
+        self.limit = worker_count(workers) + 1 if executor is not None else 1
+        self._pending: deque[Future[bytes]] = deque()
+        self._end: Optional[BaseException] = None
+        self._ended = False
+
+    def next(self) -> Optional[bytes]:
+        """The next result."""
+        self._fill()
+        if self._pending:
+            try:
+                return self._pending.popleft().result()
+            except BaseException as error:
+                self._pending.clear()
+                self._ended, self._end = True, error
+                raise
+        if self._end is not None:
+            raise self._end
+        return None
+
+    def _fill(self) -> None:
+        while not self._ended and len(self._pending) < self.limit:
+            try:
+                item = self._read()
+            except Exception as error:
+                self._ended, self._end = True, error
+                return
+            if item is None:
+                self._ended = True
+            elif self._executor is not None:
+                self._pending.append(self._executor.submit(self._work, item))
+            else:
+                self._pending.append(_done(self._work, item))
+
+
+def _done(work: Callable[[_T], bytes], item: _T) -> Future[bytes]:
+    future: Future[bytes] = Future()
+    try:
+        future.set_result(work(item))
+    except Exception as error:
+        future.set_exception(error)
+    return future

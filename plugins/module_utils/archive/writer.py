@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the feedforward.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing an archive: tar, parallel gzip, encryption and a hash of the file, in one pass."""
+"""Writing an archive: tar, parallel compression, encryption and a hash of the file, in one pass."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import IO, Optional, Union
 from ..errors import ArchiveError, InternalError, SourceError, from_oserror
 from ..units import Progress
 from .aead import EncryptingWriter
+from .blocks import BlockWriter
 from .digests import DIGESTS_MEMBER, MemberDigest, digest_of, to_lines
 from .keys import Key
 from .manifest import MANIFEST_LIMIT_BYTES, MANIFEST_MEMBER, FileEntry, Listed, Manifest
-from .pgzip import GzipWriter
 from .staging import CHUNK_BYTES, opened, read_chunk, staged
 from .tarstream import END, TarHeader, header_bytes, padding_bytes
 from .workers import worker_count
@@ -71,8 +71,9 @@ class Sink:
 class ArchiveWriter:
     """Makes an archive at ``path``, which must not exist (mode 0600), and removes it unless ``finish`` succeeded.
 
-    ``key`` None: not encrypted. ``level``: zlib's. ``workers``: threads, by default one for each processor.
-    ``scratch``: a private directory for files above 4 MiB that may change (by default that of ``path``).
+    ``key`` None: not encrypted. ``method`` and ``level``: as ``codecs`` has them. ``workers``: threads, by default one
+    for each processor. ``scratch``: a private directory for files above 4 MiB that may change (by default that of
+    ``path``).
     ``add_manifest`` comes first, then every member that it lists, in any order. ``progress`` gets the phase
     "archive", the bytes of all members so far, and the bytes that the manifest lists.
 
@@ -80,10 +81,11 @@ class ArchiveWriter:
     that is not as listed), KeyFileError (no ``cryptography``), and InternalError for calls out of order.
     """
 
-    def __init__(self, path: str, *, key: Optional[Key], level: int = 6, workers: Optional[int] = None,
-                 scratch: Optional[str] = None) -> None:
+    def __init__(self, path: str, *, key: Optional[Key], method: str = "gzip", level: int = 6,
+                 workers: Optional[int] = None, scratch: Optional[str] = None) -> None:
         self._path = path
         self._key = key
+        self._method = method
         self._level = level
         self._workers = worker_count(workers)
         self._scratch = scratch if scratch is not None else os.path.dirname(os.path.abspath(path))
@@ -106,7 +108,7 @@ class ArchiveWriter:
             self._encryption = None if self._key is None else EncryptingWriter(
                 self._sink, self._key, workers=self._workers, executor=self._executor)
             below: Union[Sink, EncryptingWriter] = self._encryption or self._sink
-            self._gzip = GzipWriter(below, self._level, self._workers, executor=self._executor)
+            self._blocks = BlockWriter(below, self._method, self._level, self._workers, executor=self._executor)
         except BaseException:
             self._close(keep=False)
             raise
@@ -140,8 +142,9 @@ class ArchiveWriter:
         if not valid:
             raise self._misuse("the manifest has fields of other types than it must have")
         key_id = None if self._key is None else self._key.id
-        if manifest.key_id != key_id or manifest.compression["level"] != self._level:
-            raise self._misuse("the manifest names another key or level than the writer was given")
+        named = (manifest.key_id, manifest.compression["method"], manifest.compression["level"])
+        if named != (key_id, self._method, self._level):
+            raise self._misuse("the manifest names another key or compression than the writer was given")
         self._manifest, self._listed, self._total_bytes = manifest, manifest.members(), manifest.total_bytes
         return self._add_own(manifest, MANIFEST_MEMBER, data)
 
@@ -168,7 +171,7 @@ class ArchiveWriter:
         """Writes a listed directory."""
         self._expect(member, "directory")
         header = TarHeader(member, "directory", 0, mode, uid, gid, user, group, int(mtime))
-        self._gzip.write(header_bytes(header))
+        self._blocks.write(header_bytes(header))
         return self._note(digest_of(header, None))
 
     def mark_vanished(self, member: str) -> MemberDigest:
@@ -187,8 +190,8 @@ class ArchiveWriter:
             raise self._misuse(f"the listed member {next(iter(self._listed))} was not added")
         members = tuple(self._digests)
         self._add_own(self._manifest, DIGESTS_MEMBER, to_lines(members))
-        self._gzip.write(END)
-        self._gzip.close()
+        self._blocks.write(END)
+        self._blocks.close()
         if self._encryption is not None:
             self._encryption.close()
         sha256 = self._sink.finish()
@@ -206,26 +209,26 @@ class ArchiveWriter:
         """Writes a member of the archive's own; its time is the manifest's, so that equal content gives equal bytes."""
         created = datetime.strptime(manifest.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
         header = TarHeader(name, "file", len(data), 0o600, 0, 0, "root", "root", int(created.timestamp()))
-        self._gzip.write(header_bytes(header))
-        self._gzip.write(data)
-        self._gzip.write(padding_bytes(len(data)))
+        self._blocks.write(header_bytes(header))
+        self._blocks.write(data)
+        self._blocks.write(padding_bytes(len(data)))
         return self._note(digest_of(header, hashlib.sha256(data).hexdigest()))
 
     def _copy(self, header: TarHeader, source: IO[bytes], source_path: str, progress: Optional[Progress],
               changed: bool = False) -> MemberDigest:
-        self._gzip.write(header_bytes(header))
+        self._blocks.write(header_bytes(header))
         digest, left = hashlib.sha256(), header.size
         while left:
             chunk = read_chunk(source, source_path, min(CHUNK_BYTES, left))
             if not chunk:
                 raise _not_as_listed(source_path)
             digest.update(chunk)
-            self._gzip.write(chunk)
+            self._blocks.write(chunk)
             left -= len(chunk)
             self._done_bytes += len(chunk)
             if progress is not None:
                 progress("archive", self._done_bytes, max(self._total_bytes, self._done_bytes))
-        self._gzip.write(padding_bytes(header.size))
+        self._blocks.write(padding_bytes(header.size))
         return self._note(digest_of(header, digest.hexdigest(), changed))
 
     def _note(self, digest: MemberDigest) -> MemberDigest:

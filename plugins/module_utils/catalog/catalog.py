@@ -13,8 +13,10 @@ import os
 import stat
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Optional
 
+from ..archive.codecs import SUFFIXES
 from ..errors import ArchiveError, DestinationError, MaintenanceError, UsageError, from_oserror
 from ..files import fsync_directory
 from ..units import iso
@@ -80,15 +82,15 @@ class Catalog:
         known = [entry.sequence for entry in entries if entry.sequence is not None]
         return max(known, default=0) + len(entries) - len(known) + 1
 
-    def free_name(self, kind: str, moment: datetime, encrypted: bool) -> str:
+    def free_name(self, kind: str, moment: datetime, encrypted: bool, method: str = "gzip") -> str:
         """The name for an archive made at ``moment`` (aware), or at the next second that is free.
 
         The caller holds the catalog's lock. Raises UsageError and DestinationError.
         """
         require_directory(self.directory)
         for seconds in range(_NAME_TRIES):
-            names = [archive_name(self.application, kind, moment + timedelta(seconds=seconds), variant)
-                     for variant in (encrypted, not encrypted)]
+            names = [archive_name(self.application, kind, moment + timedelta(seconds=seconds), *variant)
+                     for variant in sorted(product((True, False), SUFFIXES), key=lambda v: v != (encrypted, method))]
             paths = [os.path.join(self.directory, name) for name in names]
             if not any(os.path.lexists(taken) for path in paths for taken in (path, sidecar_path(path))):
                 return names[0]
@@ -180,7 +182,8 @@ class Catalog:
         parsed = parse_name(os.path.basename(path))
         if parsed is None:
             raise ArchiveError(path, "its name is not the name of an archive",
-                               "Give it back the name it was made with, ending in a time and .tar.gz or .tar.gz.enc")
+                               "Give it back the name it was made with, ending in a time and .tar.gz or .tar.zst, and "
+                               ".enc where it is encrypted")
         if parsed.application != self.application:
             raise ArchiveError(path, f"this archive is of the application {parsed.application}, not {self.application}",
                                "Choose an archive of this application, or name the other application")

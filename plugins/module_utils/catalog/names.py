@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the feedforward.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of archives: ``<application>-<kind>-<UTC stamp>.tar.gz``, with ``.enc`` behind it when encrypted.
+"""Names of archives: ``<application>-<kind>-<UTC stamp>.tar.gz`` (or ``.tar.zst``), and ``.enc`` when encrypted.
 
 A kind holds no dash, so that a name has one reading even where the application's name holds dashes.
 """
@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
+from ..archive.codecs import SUFFIXES
 from ..archive.manifest import KINDS
 from ..errors import UsageError
 from ..units import parse_stamp, stamp
 
 __all__ = ["KINDS", "ArchiveName", "archive_name", "parse_name", "validate_application", "validate_kind"]
 
-PLAIN_SUFFIX = ".tar.gz"
-ENCRYPTED_SUFFIX = ".tar.gz.enc"
 MAX_APPLICATION_CHARACTERS = 100  # with kind, stamp, suffixes and a temporary's affixes still below NAME_MAX (255)
 
 _APPLICATION = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.ASCII)
 _NAME = re.compile(
     r"(?P<application>[a-z0-9][a-z0-9_.-]*)-(?P<kind>" + "|".join(KINDS) + r")"
-    r"-(?P<stamp>[0-9]{8}T[0-9]{6}Z)\.tar\.gz(?P<encrypted>\.enc)?", re.ASCII)
+    r"-(?P<stamp>[0-9]{8}T[0-9]{6}Z)\.tar\.(?:gz|zst)(?P<encrypted>\.enc)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ def validate_kind(kind: str) -> str:
     raise UsageError(repr(kind), "there is no such kind of archive", f"Use one of {', '.join(KINDS)}")
 
 
-def archive_name(application: str, kind: str, moment: datetime, encrypted: bool) -> str:
+def archive_name(application: str, kind: str, moment: datetime, encrypted: bool, method: str = "gzip") -> str:
     """The name of an archive made at ``moment`` (aware; fractions of a second are cut off). Raises UsageError."""
-    suffix = ENCRYPTED_SUFFIX if encrypted else PLAIN_SUFFIX
+    suffix = SUFFIXES[method] + (".enc" if encrypted else "")
     name = f"{validate_application(application)}-{validate_kind(kind)}-{stamp(moment)}{suffix}"
     if parse_name(name) is None:
         raise UsageError(repr(moment), "this instant cannot stand in the name of an archive", "Set the clock right")

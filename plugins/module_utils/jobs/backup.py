@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Optional
 
+from ..archive.codecs import DEFAULT_LEVELS, check_level
 from ..archive.keys import KeyRing, load_ring
 from ..archive.manifest import Manifest
 from ..catalog.catalog import Catalog, Entry
@@ -37,7 +38,8 @@ _UNVERIFIED = "the archive of this run was not verified"
 @dataclass(frozen=True)
 class BackupRequest:
     """What to back up and where to. ``kind`` is one of database, config, logs, full; paths are absolute;
-    ``key_file`` None writes an unencrypted archive; ``level`` is gzip's 0 to 9; ``retention_days`` 0 keeps for ever."""
+    ``key_file`` None writes an unencrypted archive; ``compression`` and
+    ``level`` (None: the method's default) as ``archive.codecs`` has them; ``retention_days`` 0 keeps for ever."""
 
     application: str
     kind: str
@@ -45,7 +47,8 @@ class BackupRequest:
     databases: tuple[str, ...] = ()
     files: tuple[FileSource, ...] = ()
     key_file: Optional[str] = None
-    level: int = 6
+    compression: str = "gzip"
+    level: Optional[int] = None
     workers: Optional[int] = None
     retention_days: int = 30
     keep_last: int = 7
@@ -70,7 +73,8 @@ def request_from_settings(settings: Settings, kind: str, **overrides: Any) -> Ba
     sources += [FileSource(path, "logs", required=False) for path in settings.logs_paths]
     request = BackupRequest(
         application=settings.application, kind=kind, destination=settings.directory, databases=settings.databases,
-        files=tuple(sources), key_file=settings.key_file, level=settings.compression_level, workers=settings.workers,
+        files=tuple(sources), key_file=settings.key_file, compression=settings.compression,
+        level=settings.compression_level, workers=settings.workers,
         retention_days=settings.retention_days, keep_last=settings.keep_last,
         lock_timeout_seconds=settings.lock_timeout_seconds, deadline_seconds=settings.deadline_seconds,
         references=tuple(FileReference(*reference) for reference in settings.file_references))
@@ -183,11 +187,14 @@ def _record_failure(request: BackupRequest, error: BaseException) -> None:
                       last_outcome="failed", last_error=str(error) or type(error).__name__)
 
 
+def _level(request: BackupRequest) -> int:
+    return DEFAULT_LEVELS.get(request.compression, 0) if request.level is None else request.level
+
+
 def _validate(request: BackupRequest) -> None:
     if request.kind not in KINDS:
         raise UsageError(f"kind {request.kind!r}", "this kind of backup is unknown", f"Use one of {', '.join(KINDS)}")
-    if not 0 <= request.level <= 9:
-        raise UsageError(f"compression level {request.level}", "gzip's levels are 0 to 9", "Use 6, the default")
+    check_level(request.compression, _level(request))
     for path in (request.destination, *request.databases):
         if not os.path.isabs(path):
             raise UsageError(path or "(empty path)", "the path is not absolute", "Write the full path")
@@ -283,10 +290,12 @@ def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
 def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: str) -> BackupResult:
     request, key = run.request, run.ring.current if run.ring else None
     sequence = run.catalog.next_sequence(request.kind, run.ring)
-    name = run.catalog.free_name(request.kind, run.started_at, encrypted=key is not None)
+    name = run.catalog.free_name(request.kind, run.started_at, encrypted=key is not None,
+                                 method=request.compression)
     manifest = build_manifest(content, application=request.application, kind=request.kind, name=name,
                               key_id=key.id if key else None, created_at=run.started_at, sequence=sequence,
-                              previous=run.newest.name if run.newest else None, level=request.level)
+                              previous=run.newest.name if run.newest else None, compression=request.compression,
+                              level=_level(request))
     if run.check:
         predicted = sidecar_of(manifest, size=1, sha256="0" * 64, verified_at=run.started_at, level="checksums")
         pruned, refused = _prune(run, predicted) if request.verify else ((), _UNVERIFIED)
@@ -296,7 +305,7 @@ def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: 
     temporary = temporary_name(os.path.join(request.destination, name))
     try:
         written = write_archive(temporary, manifest, content, scratch=scratch, progress=run.progress,
-                                options=WriteOptions(key, request.level, request.workers))
+                                options=WriteOptions(key, request.compression, _level(request), request.workers))
         verified_at = _verify(run, temporary, written.sha256) if request.verify else None
         entry = run.catalog.publish(temporary, name, sidecar_of(
             manifest, size=written.size, sha256=written.sha256, verified_at=verified_at,

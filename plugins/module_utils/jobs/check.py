@@ -18,7 +18,7 @@ from ..archive.manifest import DatabaseEntry, Manifest, NewerArchiveError
 from ..archive.reader import ArchiveReader, MemberInfo, open_archive
 from ..catalog.sidecar import described_sidecar
 from ..errors import ArchiveError, DestinationError, KeyFileError, MaintenanceError, from_oserror
-from ..files import CHUNK_BYTES, free_bytes, scratch_directory, sha256_file
+from ..files import CHUNK_BYTES, free_bytes, scratch_directory
 from ..sqlite.check import check
 from ..sqlite.digest import DatabaseDigester
 from ..sqlite.inspect import read_contents
@@ -72,14 +72,14 @@ def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Op
     began = time.monotonic()
     unknown = ArchiveCheck(path, "unknown", level)
     try:
-        sha256 = sha256_file(path)
         with open_archive(path, ring, check_name=check_name) as reader:
-            found = replace(unknown, manifest=reader.manifest, sha256=sha256, key_id=reader.key_id)
+            found = replace(unknown, manifest=reader.manifest, key_id=reader.key_id)
             if level == "checksums":
                 members = read_through(reader, lambda info: None, progress)
                 databases: tuple[dict[str, Any], ...] = ()
             else:
                 members, databases = _unpack_and_open(reader, level, scratch or os.path.dirname(path), progress)
+            found = replace(found, sha256=reader.sha256)
         problems = tuple(f"{row['name']}: {problem}" for row in databases for problem in row["problems"])
         verdict = replace(found, verdict="failed" if problems else "passed", problems=problems, databases=databases,
                           members=members)
@@ -124,7 +124,7 @@ def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Pr
     for info, stream in reader.members():
         entry = databases.get(info.name)
         table = _HashSink()
-        digester = DatabaseDigester(info.name, cast(IO[bytes], table)) if entry else None
+        digester = DatabaseDigester(info.name, cast(IO[bytes], table), whole=False) if entry else None
         sink = sink_for(info)
         while True:
             chunk = stream.read(CHUNK_BYTES)
@@ -154,7 +154,7 @@ def _compare(archive: str, entry: DatabaseEntry, digester: DatabaseDigester) -> 
     except MaintenanceError as error:
         raise ArchiveError(archive, f"{entry.member} is not a whole database: {error.cause}",
                            "Use another archive") from error
-    for what in ("size", "page_size", "page_count", "sha256", "content_sha256"):
+    for what in ("size", "page_size", "page_count", "content_sha256"):
         if getattr(digests, what) != getattr(entry, what):
             raise ArchiveError(archive, f"the {what} of {entry.member} is not the one that the manifest names",
                                "Use another archive")

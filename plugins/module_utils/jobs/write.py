@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Optional
 
+from ..archive.codecs import library
 from ..archive.keys import Key
 from ..archive.manifest import DatabaseEntry, FileEntry, Manifest, SkippedEntry
 from ..archive.writer import ArchiveWriter, WrittenArchive
@@ -26,20 +27,22 @@ from .gather import Content
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """How to write: with which key (None: unencrypted), gzip level 0 to 9, workers (None: one a core)."""
+    """How to write: with which key (None: unencrypted), compression and level, workers (None: one a core)."""
 
     key: Optional[Key]
+    method: str = "gzip"
     level: int = 6
     workers: Optional[int] = None
 
 
 def build_manifest(content: Content, *, application: str, kind: str, name: str, key_id: Optional[str],
-                   created_at: datetime, sequence: int, previous: Optional[str], level: int) -> Manifest:
+                   created_at: datetime, sequence: int, previous: Optional[str], compression: str,
+                   level: int) -> Manifest:
     """The manifest of an archive that is about to be written."""
     return Manifest(
         name=name, application=application, kind=kind, sequence=sequence, host=socket.gethostname(),
         created_at=iso(created_at), previous=previous, content_id=content.content_id, encrypted=key_id is not None,
-        key_id=key_id, compression={"method": "gzip", "level": level},
+        key_id=key_id, compression={"method": compression, "level": level, "library": library(compression, level)},
         software={"collection": VERSION, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
         databases=tuple(_database_entry(taken) for taken in content.snapshots),
         files=tuple(_file_entry(file) for file in content.collection.files),
@@ -68,7 +71,8 @@ def _file_entry(file: CollectedFile) -> FileEntry:
 def write_archive(path: str, manifest: Manifest, content: Content, *, options: WriteOptions, scratch: str,
                   progress: Optional[Progress] = None) -> WrittenArchive:
     """Writes the archive to ``path`` (which must not exist) and makes it durable; nothing is left after an error."""
-    with ArchiveWriter(path, key=options.key, level=options.level, workers=options.workers, scratch=scratch) as writer:
+    with ArchiveWriter(path, key=options.key, method=options.method, level=options.level, workers=options.workers,
+                       scratch=scratch) as writer:
         writer.add_manifest(manifest)
         for taken, entry in zip(content.snapshots, manifest.databases):
             moment = taken.taken_at.timestamp()

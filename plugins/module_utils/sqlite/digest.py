@@ -24,9 +24,9 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class DatabaseDigests:
-    """``size`` and ``page_size`` in bytes; digests hexadecimal. ``sha256`` is of the file;
-    ``content_sha256`` is SHA-256 over the 16-byte page digests in page order, page 1 taken with its change counters
-    zeroed."""
+    """``size`` and ``page_size`` in bytes; digests hexadecimal. ``sha256`` is of the file, empty where it was not
+    asked for; ``content_sha256`` is SHA-256 over the 16-byte page digests in page order, page 1 taken with its change
+    counters zeroed."""
 
     size: int
     page_size: int
@@ -39,13 +39,14 @@ class DatabaseDigester:
     """Digests a database that passes by in pieces of any size.
 
     ``subject`` is named in errors; ``page_table`` receives the raw table: for each page, in order, the first 16 bytes
-    of its SHA-256 (page 1 as it is).
+    of its SHA-256 (page 1 as it is). ``whole`` False leaves out the digest of the file.
     """
 
-    def __init__(self, subject: str = "the database", page_table: Optional[IO[bytes]] = None) -> None:
+    def __init__(self, subject: str = "the database", page_table: Optional[IO[bytes]] = None, *,
+                 whole: bool = True) -> None:
         self._subject = subject
         self._page_table = page_table
-        self._whole = hashlib.sha256()
+        self._whole = hashlib.sha256() if whole else None
         self._content = hashlib.sha256()
         self._size = 0
         self._page_size = 0
@@ -55,7 +56,8 @@ class DatabaseDigester:
 
     def update(self, data: Union[bytes, bytearray, memoryview]) -> None:
         """Takes the next bytes. Never raises about them: ``finish`` does. The page table may raise OSError."""
-        self._whole.update(data)
+        if self._whole is not None:
+            self._whole.update(data)
         self._size += len(data)
         if self._error is not None:
             return
@@ -80,8 +82,8 @@ class DatabaseDigester:
         if self._rest:
             raise SourceError(self._subject, f"it ends within a page: {self._size} bytes are not a multiple of the page"
                               f" size, {self._page_size}", "Restore another archive, or take a new snapshot")
-        return DatabaseDigests(self._size, self._page_size, self._size // self._page_size, self._whole.hexdigest(),
-                               self._content.hexdigest())
+        return DatabaseDigests(self._size, self._page_size, self._size // self._page_size,
+                               self._whole.hexdigest() if self._whole else "", self._content.hexdigest())
 
     def _begin(self, data: Union[bytes, bytearray, memoryview]) -> bool:
         if len(data) < HEADER_BYTES:

@@ -48,6 +48,15 @@ def test_backup_of_the_same_content_writes_nothing(host: Host) -> None:
     assert len(host.archives()) == 2
 
 
+def test_backup_compresses_as_it_is_told(host: Host) -> None:
+    made = host.backup("--compression", "zstd")
+    assert made["archive"].endswith(".tar.zst.enc") and made["verified"]
+    assert host.backup("--compression", "gzip", "--level", "1", "--force")["archive"].endswith(".tar.gz.enc")
+    refused = host.run("backup", "--compression", "gzip", "--level", "12")
+    assert (refused.code, refused.out) == (2, "") and "gzip's levels are 0 to 9" in refused.err
+    assert "'xz' is none of gzip, zstd" in host.run("backup", "--compression", "xz").err
+
+
 def test_backup_dry_run_predicts_and_writes_no_archive(host: Host) -> None:
     planned = host.run("backup", "--dry-run")
     assert planned.code == 0 and planned.out.startswith("To be made: an archive of the kind database (")
@@ -94,7 +103,7 @@ def test_bad_input_is_one_line_with_its_exit_code(host: Host) -> None:
         ({"directory": str(missing)}, (), 4, str(missing)),
         ({"key_file": str(missing)}, (), 5, str(missing)),
         ({"databases": []}, (), 2, "kind database"),
-        ({"compression_level": 12}, (), 2, str(host.config / "more.json")),
+        ({"compression_level": 20}, (), 2, str(host.config / "more.json")),
         ({}, ("--application", "Bad Name"), 2, "Bad Name"),
     ]
     for changes, arguments, code, subject in cases:

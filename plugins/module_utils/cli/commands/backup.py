@@ -9,12 +9,13 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...archive.codecs import METHODS
 from ...catalog.names import KINDS
 from ...jobs.backup import BackupResult, request_from_settings, run_backup
 from ...units import format_bytes, format_seconds
 from ..context import Context
 from ..output import Line, Mark
-from ..parser import one_of
+from ..parser import one_of, whole_number
 from ..text import count
 
 SUMMARY = "make an archive, verify it, prune old ones"
@@ -28,6 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("--kind", type=one_of(*KINDS), default="database", metavar="KIND",
                         help=f"what the archive holds: {', '.join(KINDS)} (default: database)")
+    parser.add_argument("--compression", type=one_of(*METHODS), metavar="METHOD",
+                        help="gzip, or zstd, which is several times faster (default: as configured, else gzip)")
+    parser.add_argument("--level", type=whole_number(0), metavar="N",
+                        help="level of the compression (default: as configured, else 6 for gzip and 3 for zstd)")
     parser.add_argument("--force", action="store_true", help="write an archive although nothing changed")
     parser.add_argument("--no-prune", action="store_true", help="remove no old archive afterwards")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
@@ -36,8 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Runs the job and prints its result. Exit code 0."""
     options = context.options
+    given: dict[str, Any] = {}
+    if options.compression is not None:
+        # The configured level is one of the configured method.
+        given = {"compression": options.compression, "level": None}
+    if options.level is not None:
+        given["level"] = options.level
     request = request_from_settings(context.settings(), options.kind, force=options.force,
-                                    prune=not options.no_prune)
+                                    prune=not options.no_prune, **given)
     with context.progress() as progress:
         result = run_backup(request, check=options.dry_run, progress=progress)
     context.output.show(result.as_dict(), lines(result, dry_run=options.dry_run))

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Optional
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.aead import EncryptingWriter
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.blocks import BlockWriter
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.codecs import SUFFIXES
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.digests import MemberDigest, to_lines
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import Key, KeyRing
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.manifest import (
@@ -22,7 +24,6 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.ma
     Manifest,
     SkippedEntry,
 )
-from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.pgzip import GzipWriter
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import open_archive
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.writer import (
     ArchiveWriter,
@@ -93,10 +94,11 @@ def file_entry(path: str, data: Optional[bytes], **changes) -> FileEntry:
     return replace(entry, **changes)
 
 
-def manifest_of(databases: dict, files: dict, key: Optional[Key] = None, level: int = 6, **changes) -> Manifest:
+def manifest_of(databases: dict, files: dict, key: Optional[Key] = None, level: int = 6,
+                method: str = "gzip", **changes) -> Manifest:
     """The manifest for contents by database name and by absolute path (None: a directory)."""
     manifest = Manifest(
-        name="app-full-20261124T054710Z.tar.gz" + (".enc" if key else ""),
+        name=f"app-full-20261124T054710Z{SUFFIXES[method]}" + (".enc" if key else ""),
         application="app",
         kind="full",
         sequence=7,
@@ -106,7 +108,7 @@ def manifest_of(databases: dict, files: dict, key: Optional[Key] = None, level: 
         content_id=sha(b"content"),
         encrypted=key is not None,
         key_id=key.id if key else None,
-        compression={"method": "gzip", "level": level},
+        compression={"method": method, "level": level, "library": "zlib"},
         software={"collection": "1.0.0", "python": "3.11.2", "sqlite": "3.40.1"},
         databases=tuple(database_entry(name, data) for name, data in databases.items()),
         files=tuple(file_entry(path, data) for path, data in files.items()),
@@ -155,16 +157,17 @@ def write_sample(
     level: int = 6,
     workers: Optional[int] = 2,
     name: Optional[str] = None,
+    method: str = "gzip",
 ) -> Sample:
     """Writes an archive with the writer from real files, and gives what must come back."""
     databases = DATABASES if databases is None else databases
     files = FILES if files is None else files
-    manifest = manifest_of(databases, files, key, level)
+    manifest = manifest_of(databases, files, key, level, method)
     source = directory / "source"
     source.mkdir(exist_ok=True)
     path = directory / (name or manifest.name)
     contents = {}
-    with ArchiveWriter(str(path), key=key, level=level, workers=workers, scratch=str(source)) as writer:
+    with ArchiveWriter(str(path), key=key, method=method, level=level, workers=workers, scratch=str(source)) as writer:
         writer.add_manifest(manifest)
         for database, data in databases.items():
             for member, content in (("databases/", data), ("page-digests/", page_digests(data))):
@@ -219,7 +222,7 @@ def forge(path: Path, tar: bytes, key: Optional[Key] = None) -> Path:
     """A file with the proper compression and encryption around any tar stream."""
     with open(path, "wb") as raw:
         encryption = EncryptingWriter(raw, key) if key else None
-        packer = GzipWriter(encryption or raw)
+        packer = BlockWriter(encryption or raw)
         packer.write(tar)
         packer.close()
         if encryption:

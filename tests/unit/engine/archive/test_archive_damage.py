@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.codecs import GZIP
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import Key, KeyRing
-from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.pgzip import MEMBER_HEADER
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import open_archive, read_manifest
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import (
     ArchiveError,
@@ -102,10 +102,10 @@ def test_every_truncation_of_a_small_archive(small, judge, key):
 def test_truncation_at_borders_and_anywhere(large, judge, key):
     stored, name, ring = large[key].stored, large[key].path.name, large[key].ring
     borders = set(range(0, len(stored), MIB))
-    position = stored.find(MEMBER_HEADER)
+    position = stored.find(GZIP.block_start)
     while position >= 0:
         borders.add(position)
-        position = stored.find(MEMBER_HEADER, position + 1)
+        position = stored.find(GZIP.block_start, position + 1)
     rng = random.Random(2)
     cuts = {border + delta for border in borders for delta in (-1, 0, 1)} | {
         rng.randrange(len(stored)) for _count in range(10)
@@ -144,7 +144,7 @@ def test_exchanged_repeated_and_missing_parts(large, judge, key, order):
     else:
         starts = [0]
         while len(starts) < 5:
-            starts.append(stored.index(MEMBER_HEADER, starts[-1] + 1))
+            starts.append(stored.index(GZIP.block_start, starts[-1] + 1))
         parts = [stored[start:end] for start, end in zip(starts, [*starts[1:], len(stored)])]
     assert len(parts) == 5
     assert b"".join(parts) == stored
@@ -165,7 +165,7 @@ def test_random_damage(small, judge, key, seed):
         judge(bytes(changed), name, ring)
 
 
-@given(data=st.binary(max_size=400), start=st.sampled_from([b"", b"\x28", b"\x1f\x8b", MEMBER_HEADER]))
+@given(data=st.binary(max_size=400), start=st.sampled_from([b"", b"\x28", b"\x1f\x8b", GZIP.block_start]))
 def test_any_bytes(judge, data, start):
     judge(start + data, "app-full-20261124T054710Z.tar.gz.enc", KeyRing.of(KEY))
 

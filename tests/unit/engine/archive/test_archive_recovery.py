@@ -10,7 +10,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,29 +20,24 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.ae
     SEGMENT_BYTES,
     TAG_BYTES,
 )
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.codecs import GZIP, ZSTD
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import create_key, load_ring
-from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.pgzip import MEMBER_HEADER, SEAL_HEADER
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import Sidecar
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive import samples
+from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.recovery import (
+    DOCUMENT,
+    recover,
+    save_recipe,
+)
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.samples import noise, sha
 
-DOCUMENT = (Path(__file__).resolve().parents[4] / "docs" / "archive-format.md").read_text(encoding="utf-8")
 MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory) -> Path:
-    """The one shell block of the document, as a reader would save it."""
-    section = DOCUMENT.split("## Recovery with nothing but openssl, gunzip, tar and coreutils\n")[1]
-    (block,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    path = tmp_path_factory.mktemp("recipe") / "recover.sh"
-    path.write_text(block, encoding="utf-8")
-    return path
-
-
-def recover(shell: str, recipe: Path, archive: Path, key_file: str, directory: Path) -> subprocess.CompletedProcess:
-    command = [shell, str(recipe), str(archive), key_file, str(directory)]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    """The recovery, as a reader would save it."""
+    return save_recipe(tmp_path_factory.mktemp("recipe"))
 
 
 def large_database(path: Path) -> bytes:
@@ -149,5 +143,5 @@ def test_the_constants_of_the_document():
     assert f"{len(ASSOCIATED_DATA)} ASCII bytes" in re.sub(r"\s+", " ", DOCUMENT)
     for number in (SEGMENT_BYTES, SEGMENT_BYTES - HEADER_BYTES - TAG_BYTES, SEGMENT_BYTES - TAG_BYTES):
         assert f"{number:,}" in DOCUMENT
-    for header in (MEMBER_HEADER, SEAL_HEADER):
+    for header in (GZIP.block_start, GZIP.seal_start, ZSTD.block_start, ZSTD.seal_start):
         assert header.hex(" ") in DOCUMENT

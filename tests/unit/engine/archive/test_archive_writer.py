@@ -421,9 +421,9 @@ def test_calls_out_of_order(tmp_path):
     [
         (
             {"key_id": "01234567", "encrypted": True, "name": "app-full-20261124T054710Z.tar.gz.enc"},
-            "another key or level",
+            "another key or compression",
         ),
-        ({"compression": {"method": "gzip", "level": 9}}, "another key or level"),
+        ({"compression": {"method": "gzip", "level": 9, "library": "zlib"}}, "another key or compression"),
         ({"kind": "weekly"}, "kind must be one of"),
         ({"warnings": ["a list"]}, "fields of other types"),
         ({"schema_version": 2}, "format version 2"),

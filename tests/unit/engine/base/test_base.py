@@ -141,8 +141,8 @@ def test_fragments_are_read_together(tmp_path) -> None:
 
 @pytest.mark.parametrize("value, word", [
     ("{", "not JSON"), ("[]", "object"), ({"colour": 1}, "colour"), ({"databases": "/a"}, "databases"),
-    ({"databases": ["a"]}, "full path"), ({"compression": "zip"}, "gzip"), ({"compression_level": 10}, "0 to 9"),
-    ({"compression_level": True}, "0 to 9"), ({"keep_last": 0}, "keep_last"), ({"deadline_seconds": "x"}, "seconds"),
+    ({"databases": ["a"]}, "full path"), ({"compression": "zip"}, "gzip"), ({"compression_level": 20}, "0 to 19"),
+    ({"compression_level": True}, "0 to 19"), ({"keep_last": 0}, "keep_last"), ({"deadline_seconds": "x"}, "seconds"),
     ({"max_age_hours": {"weekly": 1}}, "max_age_hours"), ({"max_age_hours": {"full": 0}}, "above 0"),
     ({"application": ""}, "application"), ({"directory": "b"}, "full path"), ({"workers": 0}, "workers"),
     ({"file_references": ["x"]}, "file_references"), ({"file_references": [{"database": "/a"}]}, "base")])

@@ -69,7 +69,8 @@ def write_archive(tmp_path):
             name=name, application="feedforward", kind="config", sequence=sequence, host="host1",
             created_at=moment.strftime("%Y-%m-%dT%H:%M:%SZ"), previous=None, content_id="cd" * 32,
             encrypted=key is not None, key_id=None if key is None else key.id,
-            compression={"method": "gzip", "level": 1}, software={"collection": "1.0.0", "python": "3", "sqlite": "3"},
+            compression={"method": "gzip", "level": 1, "library": "zlib"},
+            software={"collection": "1.0.0", "python": "3", "sqlite": "3"},
             files=(FileEntry("files/etc/settings", "/etc/settings", "config", "file", 0, empty, **owner),))
         with ArchiveWriter(os.path.join(str(directory), name), key=key, level=1, workers=1) as writer:
             writer.add_manifest(manifest)

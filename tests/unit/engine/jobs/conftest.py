@@ -95,7 +95,7 @@ class Site:
 
     def names(self):
         """The archives, oldest first."""
-        return sorted(name for name in os.listdir(self.archives) if name.endswith((".tar.gz", ".tar.gz.enc")))
+        return sorted(name for name in os.listdir(self.archives) if ".tar." in name and not name.endswith(".json"))
 
     def tree(self, directory=None):
         """Every path below ``directory`` (default: the application) with its content's digest and mode, but for the

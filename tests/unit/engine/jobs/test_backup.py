@@ -335,6 +335,36 @@ def test_an_archive_that_was_not_verified_prunes_nothing(site: Site, monkeypatch
     assert len(site.names()) == 2
 
 
+@pytest.mark.parametrize("key", [True, False])
+def test_zstd_from_the_backup_to_the_restore(site: Site, key) -> None:
+    before = site.rows()
+    key_file = site.key_file if key else None
+    made = site.backup("full", compression="zstd", key_file=key_file)
+    assert made.archive.endswith(".tar.zst.enc" if key else ".tar.zst") and made.verified
+    again = site.backup("full", compression="zstd", key_file=key_file)
+    assert (again.outcome, again.archive) == ("unchanged", made.archive)
+    assert site.verify(archive=made.archive, level="restore", key_file=key_file).passed
+    site.sql("DELETE FROM drafts")
+    assert site.restore(archive=made.archive, key_file=key_file).changed
+    assert site.rows() == before
+
+
+def test_another_compression_makes_no_archive_of_the_same_content(site: Site) -> None:
+    first = site.backup()
+    assert site.backup(compression="zstd").outcome == "unchanged"
+    assert site.backup(compression="zstd", force=True).sequence == first.sequence + 1
+    assert [name[name.index(".tar"):] for name in site.names()] == [".tar.gz.enc", ".tar.zst.enc"]
+    assert site.verify(archive="latest").archives[0].name.endswith(".tar.zst.enc")
+
+
+@pytest.mark.parametrize(("changes", "cause"), [
+    ({"compression": "xz"}, "unknown"), ({"level": 10}, "0 to 9"), ({"compression": "zstd", "level": 0}, "1 to 19")])
+def test_an_impossible_compression_is_refused_before_anything_is_read(site: Site, changes, cause) -> None:
+    with pytest.raises(errors.UsageError, match=cause):
+        site.backup(databases=("/nowhere/app.db",), **changes)
+    assert os.listdir(site.archives) == []
+
+
 def test_the_request_of_the_configuration(site: Site) -> None:
     settings = Settings(application="app", databases=(site.database,), config_paths=(site.home + "/.env",),
                         uploads_paths=(site.home + "/data/uploads",), directory=site.archives, key_file=site.key_file,

@@ -134,7 +134,7 @@ def test_counted_rows_that_differ_are_a_failure(site: Site, tmp_path) -> None:
 def test_an_archive_that_vanished_meanwhile_is_told(site: Site) -> None:
     path = os.path.join(site.archives, "app-database-20260101T000000Z.tar.gz")
     verdict = check_archive(path, load_ring(site.key_file), level="checksums")
-    assert verdict.verdict == "failed" and "cannot be read" in verdict.problems[0]
+    assert verdict.verdict == "failed" and "cannot be opened" in verdict.problems[0]
 
 
 def test_a_lost_sidecar_is_rebuilt_by_a_verification(site: Site) -> None:
