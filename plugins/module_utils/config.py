@@ -37,6 +37,8 @@ class Settings:
     key_file: Optional[str] = None
     compression: str = "gzip"
     compression_level: Optional[int] = None
+    strategy: str = "full"
+    chain_limit: int = 7
     workers: Optional[int] = None
     retention_days: int = 30
     keep_last: int = 7
@@ -107,6 +109,12 @@ def _compression(value: Any) -> str:
     return str(value)
 
 
+def _strategy(value: Any) -> str:
+    if value not in ("full", "differential", "incremental"):
+        raise ValueError("full, differential or incremental")
+    return str(value)
+
+
 def _hours(value: Any) -> dict[str, float]:
     if not isinstance(value, dict) or set(value) - set(DEFAULT_MAX_AGE_HOURS):
         raise ValueError("a mapping of database, config, logs or full to hours")
@@ -120,6 +128,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "application": _text, "databases": _paths, "config_paths": _paths, "optional_config_paths": _paths,
     "uploads_paths": _paths, "logs_paths": _paths, "file_references": _references, "service": _optional_text,
     "directory": _path, "key_file": _optional_path, "compression": _compression, "compression_level": _whole(0, 19),
+    "strategy": _strategy, "chain_limit": _whole(1, 1000),
     "workers": _optional_workers, "retention_days": _whole(0, 36500), "keep_last": _whole(1, 100000),
     "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,
     "safety_days": _whole(0, 36500),

@@ -117,7 +117,7 @@ options:
     description:
       - How the archive is compressed. C(gunzip) and C(zstd -d) read it.
       - V(zstd) is several times faster and smaller. It needs the Python package C(zstandard) on the host, which is
-        C(python3-zstandard) on Debian, or Python 3.14.
+        C(python3-zstandard) from Debian 12 on, or Python 3.14.
       - For V(gzip) the Python packages C(isal) and C(zlib-ng) are used where the host has them. They are faster and
         write the same format.
     type: str
@@ -129,6 +129,23 @@ options:
       - From V(1) to V(19) for O(compression=zstd).
       - The default is V(6) for O(compression=gzip) and V(3) for O(compression=zstd).
     type: int
+  strategy:
+    description:
+      - What an archive of O(kind=database) holds. Archives of other kinds are full.
+      - V(full) holds whole databases.
+      - V(incremental) holds the pages that changed since the archive before, V(differential) those that changed since
+        the last full archive. To be restored it needs the archives that it was made on, in the same directory.
+      - A full archive is made instead where there is none to start from, where one of them is missing or is not as it
+        was when it was verified, where more than half of the pages changed, and after O(chain_limit) archives.
+        RV(full_because) tells which it was.
+    type: str
+    choices: [full, differential, incremental]
+    default: full
+  chain_limit:
+    description:
+      - How many archives there may be from one full archive to the next, the full one included.
+    type: int
+    default: 7
   workers:
     description:
       - How many threads compress and encrypt. The default is one for each core.
@@ -279,6 +296,18 @@ archive_bytes:
   returned: success
   type: int
   sample: 15728640
+base:
+  description:
+    - Name of the archive that an increment was made on, and that it needs to be restored.
+    - Null for a full archive.
+  returned: success
+  type: str
+  sample: feedforward-database-20261123T020004Z.tar.gz.enc
+full_because:
+  description: Why a full archive was made although O(strategy) asks for increments. Null where that is not so.
+  returned: success
+  type: str
+  sample: the chain of feedforward-database-20261116T020001Z.tar.gz.enc has reached its 7 archives
 sha256:
   description: Digest of the archive's file. Not set where check mode predicts a new archive.
   returned: success
@@ -385,6 +414,8 @@ def main():
             "encryption": {"type": "bool", "default": True},
             "compression": {"type": "str", "choices": ["gzip", "zstd"], "default": "gzip"},
             "compression_level": {"type": "int"},
+            "strategy": {"type": "str", "choices": ["full", "differential", "incremental"], "default": "full"},
+            "chain_limit": {"type": "int", "default": 7},
             "workers": {"type": "int"},
             "retention_days": {"type": "int", "default": 30},
             "keep_last": {"type": "int", "default": 7},
@@ -418,6 +449,8 @@ def _request(options):
         key_file=options["key_file"] if options["encryption"] else None,
         compression=options["compression"],
         level=options["compression_level"],
+        strategy=options["strategy"],
+        chain_limit=options["chain_limit"],
         workers=options["workers"],
         retention_days=options["retention_days"],
         keep_last=options["keep_last"],

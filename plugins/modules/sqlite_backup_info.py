@@ -117,6 +117,9 @@ archives:
       description: Whether its newest verification passed.
       type: bool
       sample: true
+    base:
+      description: Name of the archive that an increment needs to be restored. Null for a full archive.
+      type: str
     sidecar:
       description: What is recorded beside the archive, such as digests, key id and verification. Not set where that
         is missing or damaged.

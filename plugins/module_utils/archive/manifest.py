@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 MANIFEST_MEMBER = "manifest.json"
 MANIFEST_LIMIT_BYTES = 64 << 20
 PAGE_DIGEST_BYTES = 16
+PAGE_NUMBER_BYTES = 4
 KINDS = ("database", "config", "logs", "full")
 PARTS = ("config", "uploads", "logs")
 _APPLICATION = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.ASCII)
@@ -32,8 +33,23 @@ class NewerArchiveError(ArchiveError):
 
 
 @dataclass(frozen=True)
+class Base:
+    """The archive that an increment was made on: ``sha256`` of its file as stored; ``position`` counts the increments
+    since the full archive, this one included."""
+
+    name: str
+    sequence: int
+    sha256: str
+    position: int
+
+
+@dataclass(frozen=True)
 class DatabaseEntry:
-    """One database. ``size``, ``page_size`` in bytes; ``taken_at`` ISO 8601 in UTC; ``rows`` by table."""
+    """One database. ``size``, ``page_size`` in bytes; ``taken_at`` ISO 8601 in UTC; ``rows`` by table.
+
+    Everything is said of the whole database; ``pages`` is how many of its pages the member holds: all, or in an
+    increment those that ``page_numbers`` lists.
+    """
 
     name: str
     member: str
@@ -50,6 +66,8 @@ class DatabaseEntry:
     user_version: int
     application_id: int
     page_digests: str
+    page_numbers: Optional[str]
+    pages: int
     integrity: str
     uid: int
     gid: int
@@ -117,7 +135,8 @@ class Manifest:
     files: tuple[FileEntry, ...] = ()
     absent: tuple[str, ...] = ()
     skipped: tuple[SkippedEntry, ...] = ()
-    base: None = None
+    base: Optional[Base] = None
+    full_because: Optional[str] = None
     warnings: tuple[str, ...] = ()
     format: str = FORMAT
     schema_version: int = SCHEMA_VERSION
@@ -141,10 +160,16 @@ class Manifest:
     def members(self) -> dict[str, Listed]:
         """The members that follow the manifest, by name, in the order in which they are listed."""
         listed = {}
+        # Tables come first: the next increment is made from them, without the rest.
         for database in self.databases:
-            listed[database.member] = Listed("file", database.size, database.sha256, False, database)
             table_bytes = database.page_count * PAGE_DIGEST_BYTES
             listed[database.page_digests] = Listed("file", table_bytes, None, False, database)
+            if database.page_numbers is not None:
+                numbers_bytes = database.pages * PAGE_NUMBER_BYTES
+                listed[database.page_numbers] = Listed("file", numbers_bytes, None, False, database)
+        for database in self.databases:
+            sha256 = database.sha256 if self.base is None else None
+            listed[database.member] = Listed("file", database.pages * database.page_size, sha256, False, database)
         for file in self.files:
             listed[file.member] = Listed(file.type, file.size, file.sha256, file.type == "file", file)
         return listed
@@ -189,13 +214,27 @@ def _manifest(f: Fields) -> Manifest:
         files=f.take("files", fields.items(_file)),
         absent=f.take("absent", fields.items(fields.absolute_path)),
         skipped=f.take("skipped", fields.items(_skipped)),
-        base=f.take("base", fields.nothing),
+        base=f.take("base", fields.optional(_base)),
+        full_because=f.take("full_because", fields.optional(fields.text)),
         warnings=f.take("warnings", fields.items(fields.text)),
     )
     f.end()
     _check_name(manifest)
+    _check_base(manifest)
     _check_members(manifest)
     return manifest
+
+
+def _base(value: Any, where: str) -> Base:
+    f = Fields(value, where)
+    base = Base(
+        name=f.take("name", fields.file_name),
+        sequence=f.take("sequence", fields.size),
+        sha256=f.take("sha256", fields.sha256),
+        position=f.take("position", fields.integer(1, 2**31 - 1)),
+    )
+    f.end()
+    return base
 
 
 def _database(value: Any, where: str) -> DatabaseEntry:
@@ -203,7 +242,7 @@ def _database(value: Any, where: str) -> DatabaseEntry:
     name = f.take("name", fields.file_name)
     entry = DatabaseEntry(
         name=name,
-        member=f.take("member", fields.one_of(f"databases/{name}")),
+        member=f.take("member", fields.one_of(f"databases/{name}", f"pages/{name}")),
         source=f.take("source", fields.absolute_path),
         taken_at=f.take("taken_at", fields.instant),
         size=f.take("size", fields.size),
@@ -217,6 +256,8 @@ def _database(value: Any, where: str) -> DatabaseEntry:
         user_version=f.take("user_version", fields.signed_32),
         application_id=f.take("application_id", fields.signed_32),
         page_digests=f.take("page_digests", fields.one_of(f"page-digests/{name}")),
+        page_numbers=f.take("page_numbers", fields.optional(fields.one_of(f"page-numbers/{name}"))),
+        pages=f.take("pages", fields.integer(0, 2**32 - 1)),
         integrity=f.take("integrity", fields.text),
         **_owner(f),
     )
@@ -292,10 +333,27 @@ def _check_name(manifest: Manifest) -> None:
         raise Invalid("key_id must be there if, and only if, the archive is encrypted")
 
 
+def _check_base(manifest: Manifest) -> None:
+    """An increment holds pages of databases and nothing else; a full archive holds whole databases."""
+    base = manifest.base
+    if base is not None and (manifest.kind != "database" or manifest.files or manifest.full_because is not None):
+        raise Invalid("base can only be there in an archive of kind database")
+    if base is not None and base.sequence >= manifest.sequence:
+        raise Invalid("base.sequence must be less than sequence")
+    for number, database in enumerate(manifest.databases):
+        whole = database.page_numbers is None and database.member == f"databases/{database.name}"
+        whole = whole and database.pages == database.page_count
+        parts = database.page_numbers is not None and database.member == f"pages/{database.name}"
+        parts = parts and database.pages <= database.page_count
+        if not (whole if base is None else parts):
+            raise Invalid(f"databases[{number}].member must hold {'the whole database' if base is None else 'pages'}")
+
+
 def _check_members(manifest: Manifest) -> None:
     """No member twice, and none inside another that is a file."""
     listed = manifest.members()
-    if len(listed) != 2 * len(manifest.databases) + len(manifest.files):
+    members_a_database = 2 if manifest.base is None else 3
+    if len(listed) != members_a_database * len(manifest.databases) + len(manifest.files):
         raise Invalid("a member is listed twice")
     # In sorted order, what lies inside a file follows it at once.
     inside = None

@@ -121,7 +121,8 @@ class Catalog:
         if sidecar is not None:
             write_sidecar(path, sidecar)
         return Entry(name, path, parsed.application, parsed.kind, parsed.stamp,
-                     None if sidecar is None else sidecar.sequence, status.st_size, parsed.encrypted, sidecar)
+                     None if sidecar is None else sidecar.sequence, status.st_size, parsed.encrypted, sidecar,
+                     None if sidecar is None else sidecar.base)
 
     def remove(self, entry: Entry) -> None:
         """Removes an archive, then its sidecar, durably; one that is gone already is no error.

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Entry:
     """An archive as the directory shows it: ``size`` in bytes, ``stamp`` (aware, UTC) from its name.
 
-    ``sequence`` grows with each archive of a kind; None where neither sidecar nor manifest could be read.
+    ``sequence`` grows with each archive of a kind; None where neither sidecar nor manifest could be read. ``base`` is
+    the name of the archive that an increment needs; with the sequence unknown it is unknown, too.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     size: int
     encrypted: bool
     sidecar: Optional[Sidecar]
+    base: Optional[str] = None
 
     @property
     def verified(self) -> bool:
@@ -63,6 +65,7 @@ class Entry:
             "size_bytes": self.size,
             "encrypted": self.encrypted,
             "verified": self.verified,
+            "base": self.base,
             "sidecar": None if self.sidecar is None else self.sidecar.as_dict(),
         }
 
@@ -79,18 +82,20 @@ def read_entry(path: str, name: ArchiveName, ring: Optional[KeyRing]) -> Optiona
     if not stat.S_ISREG(status.st_mode):
         return None
     sidecar = read_sidecar(path)
-    sequence = sidecar.sequence if sidecar is not None else _sequence_inside(path, name, ring)
-    return Entry(name.name, path, name.application, name.kind, name.stamp, sequence, status.st_size,
-                 name.encrypted, sidecar)
+    known = (sidecar.sequence, sidecar.base) if sidecar is not None else _told_inside(path, name, ring)
+    return Entry(name.name, path, name.application, name.kind, name.stamp, known[0], status.st_size,
+                 name.encrypted, sidecar, known[1])
 
 
-def _sequence_inside(path: str, name: ArchiveName, ring: Optional[KeyRing]) -> Optional[int]:
+def _told_inside(path: str, name: ArchiveName, ring: Optional[KeyRing]) -> tuple[Optional[int], Optional[str]]:
+    """Sequence and base by the archive's own manifest."""
     if name.encrypted and ring is None:
-        return None
+        return None, None
     try:
-        return read_manifest(path, ring).sequence
+        manifest = read_manifest(path, ring)
+        return manifest.sequence, manifest.base.name if manifest.base else None
     except (MaintenanceError, OSError):
-        return None  # one damaged archive does not stop a listing; verification names what is wrong with it
+        return None, None  # one damaged archive does not stop a listing; verification names what is wrong with it
 
 
 def order_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -5,7 +5,8 @@
 
 Age alone never empties a directory. Of each kind these stay whatever the clock says: the newest ``keep_last``
 verified archives (where there are fewer, the newest that were never judged make up the number), the newest of all,
-and, as long as none is verified, the damaged ones too.
+and, as long as none is verified, the damaged ones too. An increment counts as verified only with everything that it
+needs, and what a kept archive needs is kept.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def _reasons(members: Sequence[Entry], now: datetime, retention_days: int, keep_
     is left, so that a second run removes nothing more.
     """
     groups = [by_sequence(members), by_stamp(members)]
-    verified = sum(entry.verified for entry in members)
+    good = _restorable(members)
+    verified = len(good)
     missing = max(0, keep_last - verified)
     reasons: dict[str, str] = {}
 
@@ -102,15 +104,41 @@ def _reasons(members: Sequence[Entry], now: datetime, retention_days: int, keep_
 
     for group in groups:
         keep(group[-1:], "the newest")
-        keep([e for e in group if e.verified][-keep_last:], f"one of the newest {keep_last} that are verified")
+        keep([e for e in group if e.path in good][-keep_last:], f"one of the newest {keep_last} that are verified")
         keep([e for e in group if e.name in protected], "protected")
         keep(_young(group, now, retention_days), f"not older than {retention_days} days")
         if missing:
-            unjudged = [e for e in group if not e.verified and not e.damaged]
+            unjudged = [e for e in group if e.path not in good and not e.damaged]
             keep(unjudged[-missing:], f"not verified, kept because fewer than {keep_last} are verified")
         if not verified:
             keep([e for e in group if e.damaged], "damaged, kept because none is verified")
+    _keep_what_is_needed(members, reasons)
     return reasons
+
+
+def _restorable(members: Sequence[Entry]) -> set[str]:
+    """Paths of the archives that are verified with every archive that they need."""
+    by_name = {entry.name: entry for entry in members}
+    good: set[str] = set()
+    # A base has a lower sequence than what is made on it.
+    for entry in by_sequence(members):
+        base = by_name.get(entry.base) if entry.base is not None else None
+        if entry.verified and (entry.base is None or (base is not None and base.path in good)):
+            good.add(entry.path)
+    return good
+
+
+def _keep_what_is_needed(members: Sequence[Entry], reasons: dict[str, str]) -> None:
+    by_name = {entry.name: entry for entry in members}
+    for entry in by_sequence(members)[::-1]:
+        base = by_name.get(entry.base) if entry.base is not None else None
+        if entry.path in reasons and base is not None:
+            reasons.setdefault(base.path, f"needed by {entry.name}")
+    # The last that nothing is known of, not even whether it is an increment: it was made on something older.
+    for unknown in by_stamp(members)[-1:]:
+        for entry in members:
+            if entry.kind == "database" and entry.stamp < unknown.stamp and unknown.path in reasons:
+                reasons.setdefault(entry.path, f"perhaps needed by {unknown.name}, of which nothing is known")
 
 
 def _young(group: Sequence[Entry], now: datetime, retention_days: int) -> list[Entry]:

@@ -51,7 +51,8 @@ class DatabaseSummary:
 class Sidecar:
     """``size`` and ``sha256`` are those of the archive as it is stored; instants are aware, in UTC, to the second.
 
-    ``verification`` is None until a verification has judged the archive; ``damage`` tells what a failed one found.
+    ``base`` is the archive that an increment was made on. ``verification`` is None until a verification has judged the
+    archive; ``damage`` tells what a failed one found.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Sidecar:
     key_id: Optional[str]
     databases: tuple[DatabaseSummary, ...]
     parts: tuple[str, ...]
+    base: Optional[str] = None
     verified_at: Optional[datetime] = None
     verified_level: Optional[str] = None
     verification: Optional[str] = None
@@ -88,6 +90,7 @@ class Sidecar:
             name=manifest.name, application=manifest.application, kind=manifest.kind, sequence=manifest.sequence,
             created_at=parse_instant(manifest.created_at), size=size, sha256=sha256, content_id=manifest.content_id,
             encrypted=manifest.encrypted, key_id=manifest.key_id, parts=tuple(parts),
+            base=manifest.base.name if manifest.base else None,
             databases=tuple(
                 DatabaseSummary(database.name, database.size, database.page_count, database.content_sha256,
                                 sum(database.rows.values())) for database in manifest.databases),
@@ -110,6 +113,7 @@ class Sidecar:
             "key_id": self.key_id,
             "databases": [database.as_dict() for database in self.databases],
             "parts": list(self.parts),
+            "base": self.base,
             "verified_at": optional_iso(self.verified_at),
             "verified_level": self.verified_level,
             "verification": self.verification,
@@ -176,6 +180,7 @@ def _parse(record: Fields) -> Sidecar:
         key_id=record.take("key_id", fields.optional(fields.hexadecimal(8))),
         databases=record.take("databases", fields.items(_parse_database)),
         parts=record.take("parts", fields.items(fields.one_of(*SIDECAR_PARTS))),
+        base=record.take("base", fields.optional(fields.file_name)),
         verified_at=record.take("verified_at", fields.optional(instant)),
         verified_level=record.take("verified_level", fields.optional(fields.one_of(*LEVELS))),
         verification=record.take("verification", fields.optional(fields.one_of(*VERIFICATIONS))),

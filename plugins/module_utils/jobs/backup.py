@@ -16,6 +16,7 @@ from typing import Any, Optional
 from ..archive.codecs import DEFAULT_LEVELS, check_level
 from ..archive.keys import KeyRing, load_ring
 from ..archive.manifest import Manifest
+from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
 from ..catalog.lock import catalog_lock
 from ..catalog.names import KINDS
@@ -28,6 +29,7 @@ from ..units import Progress, iso, utc_now
 from .check import check_archive
 from .collect import FileSource, check_sources
 from .gather import Content, describe, gather
+from .increment import STRATEGIES, Increment, NotIncremental, make_increment
 from .prune import apply_retention
 from .references import FileReference, check_references
 from .write import WriteOptions, build_manifest, sidecar_of, write_archive
@@ -38,8 +40,10 @@ _UNVERIFIED = "the archive of this run was not verified"
 @dataclass(frozen=True)
 class BackupRequest:
     """What to back up and where to. ``kind`` is one of database, config, logs, full; paths are absolute;
-    ``key_file`` None writes an unencrypted archive; ``compression`` and
-    ``level`` (None: the method's default) as ``archive.codecs`` has them; ``retention_days`` 0 keeps for ever."""
+    ``key_file`` None writes an unencrypted archive; ``compression`` and ``level`` (None: the method's default) as
+    ``archive.codecs`` has them; ``strategy`` is full, differential or incremental (other kinds than database are
+    always full); ``chain_limit`` is the number of archives from one full one to the next; ``retention_days`` 0 keeps
+    for ever."""
 
     application: str
     kind: str
@@ -49,6 +53,8 @@ class BackupRequest:
     key_file: Optional[str] = None
     compression: str = "gzip"
     level: Optional[int] = None
+    strategy: str = "full"
+    chain_limit: int = 7
     workers: Optional[int] = None
     retention_days: int = 30
     keep_last: int = 7
@@ -74,7 +80,8 @@ def request_from_settings(settings: Settings, kind: str, **overrides: Any) -> Ba
     request = BackupRequest(
         application=settings.application, kind=kind, destination=settings.directory, databases=settings.databases,
         files=tuple(sources), key_file=settings.key_file, compression=settings.compression,
-        level=settings.compression_level, workers=settings.workers,
+        level=settings.compression_level, strategy=settings.strategy, chain_limit=settings.chain_limit,
+        workers=settings.workers,
         retention_days=settings.retention_days, keep_last=settings.keep_last,
         lock_timeout_seconds=settings.lock_timeout_seconds, deadline_seconds=settings.deadline_seconds,
         references=tuple(FileReference(*reference) for reference in settings.file_references))
@@ -86,8 +93,9 @@ class BackupResult:
     """What was done, or in check mode would be.
 
     ``outcome`` is created, unchanged or nothing (there was nothing to back up) and ``reason`` says why;
-    ``archive`` is the full path of the newest archive of this kind afterwards; ``size_bytes`` counts the content
-    before compression, ``archive_bytes`` the archive; ``before`` and ``after`` are the facts of a diff.
+    ``archive`` is the full path of the newest archive of this kind afterwards; ``base`` the archive that it was made
+    on (None: it is full, and ``full_because`` tells why where the strategy asks for increments); ``size_bytes`` counts
+    the content before compression, ``archive_bytes`` the archive; ``before`` and ``after`` are the facts of a diff.
     """
 
     changed: bool
@@ -101,6 +109,8 @@ class BackupResult:
     files: int
     size_bytes: int
     archive_bytes: Optional[int] = None
+    base: Optional[str] = None
+    full_because: Optional[str] = None
     sha256: Optional[str] = None
     encrypted: bool = False
     key_id: Optional[str] = None
@@ -132,8 +142,12 @@ class _Run:
     started_at: datetime
     ring: Optional[KeyRing]
     catalog: Catalog
-    newest: Optional[Entry]
+    entries: tuple[Entry, ...]
     status: Optional[StatusRecord]
+
+    @property
+    def newest(self) -> Optional[Entry]:
+        return self.entries[-1] if self.entries else None
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,11 @@ def _validate(request: BackupRequest) -> None:
     if request.kind not in KINDS:
         raise UsageError(f"kind {request.kind!r}", "this kind of backup is unknown", f"Use one of {', '.join(KINDS)}")
     check_level(request.compression, _level(request))
+    if request.strategy not in STRATEGIES:
+        raise UsageError(f"strategy {request.strategy!r}", "this strategy is unknown",
+                         f"Use one of {', '.join(STRATEGIES)}")
+    if request.chain_limit < 1:
+        raise UsageError("chain_limit", "a chain has at least its full archive", "Use 1 or more; 7 is the default")
     for path in (request.destination, *request.databases):
         if not os.path.isabs(path):
             raise UsageError(path or "(empty path)", "the path is not absolute", "Write the full path")
@@ -215,7 +234,7 @@ def _locked(request: BackupRequest, check: bool, progress: Optional[Progress], b
     ring = load_ring(request.key_file) if request.key_file else None
     catalog = Catalog(request.destination, request.application)
     entries = catalog.entries(request.kind, ring)
-    run = _Run(request, check, progress, began, utc_now(), ring, catalog, entries[-1] if entries else None,
+    run = _Run(request, check, progress, began, utc_now(), ring, catalog, entries,
                read_status(request.destination, request.application, request.kind))
     with scratch_directory(request.destination) as scratch:
         content = gather(
@@ -263,28 +282,49 @@ def _key_paths(request: BackupRequest, ring: Optional[KeyRing]) -> Sequence[str]
 def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
     """Outcome, reason, and what is known of the newest archive: which is verified in full before it may stand
     for today's content."""
-    if run.newest is None:
-        newest, problem = _Newest(None), "there is no archive of this kind yet"
-    else:
-        verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress)
-        if verdict.verdict == "passed" and verdict.manifest is not None:
-            newest = _Newest(run.newest, verdict.manifest.content_id, verdict.manifest.key_id, verdict.sha256,
-                             verdict.manifest)
-            problem = ""
-        else:
-            newest = _Newest(run.newest)
-            problem = f"the newest archive does not verify ({'; '.join(verdict.problems[:1])})"
+    head = _head(run)
+    newest = _Newest(run.newest)
+    if head is not None:
+        newest = _Newest(run.newest, head.content_id, head.key_id, None, head)
     if content.empty:
         return "nothing", "there is nothing of this kind to back up", newest
     if run.request.force:
         return "created", "it was asked for by force", newest
-    if problem:
-        return "created", problem, newest
-    if newest.content_id != content.content_id:
+    if run.newest is None:
+        return "created", "there is no archive of this kind yet", newest
+    if head is not None and head.content_id != content.content_id:
         return "created", "the content differs from the newest archive", newest
-    if newest.key_id != (run.ring.current.id if run.ring else None):
+    if head is not None and head.key_id != (run.ring.current.id if run.ring else None):
         return "created", "the key differs from the newest archive's", newest
-    return "unchanged", "the newest archive holds this content and verifies", newest
+    verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress)
+    if verdict.verdict != "passed" or verdict.manifest is None:
+        problem = "; ".join(verdict.problems[:1])
+        return "created", f"the newest archive does not verify ({problem})", _Newest(run.newest)
+    found = verdict.manifest
+    return ("unchanged", "the newest archive holds this content and verifies",
+            _Newest(run.newest, found.content_id, found.key_id, verdict.sha256, found))
+
+
+def _head(run: _Run) -> Optional[Manifest]:
+    """The manifest of the newest archive, of which only the head is read; None where it cannot be read."""
+    if run.newest is None:
+        return None
+    try:
+        return read_manifest(run.newest.path, run.ring)
+    except MaintenanceError:
+        return None
+
+
+def _increment(run: _Run, content: Content, scratch: str) -> tuple[Optional[Increment], Optional[str]]:
+    """The increment to be made, or why there is none although the strategy asks for one."""
+    request = run.request
+    if request.strategy == "full" or request.kind != "database":
+        return None, None
+    try:
+        return make_increment(run.entries, content.snapshots, run.ring, strategy=request.strategy,
+                              chain_limit=request.chain_limit, scratch=scratch), None
+    except NotIncremental as reason:
+        return None, str(reason)
 
 
 def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: str) -> BackupResult:
@@ -292,19 +332,21 @@ def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: 
     sequence = run.catalog.next_sequence(request.kind, run.ring)
     name = run.catalog.free_name(request.kind, run.started_at, encrypted=key is not None,
                                  method=request.compression)
+    increment, full_because = _increment(run, content, scratch)
     manifest = build_manifest(content, application=request.application, kind=request.kind, name=name,
                               key_id=key.id if key else None, created_at=run.started_at, sequence=sequence,
                               previous=run.newest.name if run.newest else None, compression=request.compression,
-                              level=_level(request))
+                              level=_level(request), increment=increment, full_because=full_because)
     if run.check:
         predicted = sidecar_of(manifest, size=1, sha256="0" * 64, verified_at=run.started_at, level="checksums")
         pruned, refused = _prune(run, predicted) if request.verify else ((), _UNVERIFIED)
-        after = _Newest(None, content.content_id, manifest.key_id)
+        after = _Newest(None, content.content_id, manifest.key_id, None, manifest)
         return _result(run, content, newest, after, outcome="created", reason=reason, pruned=pruned, refused=refused,
                        verified=request.verify, sequence=sequence)
     temporary = temporary_name(os.path.join(request.destination, name))
     try:
-        written = write_archive(temporary, manifest, content, scratch=scratch, progress=run.progress,
+        written = write_archive(temporary, manifest, content, scratch=scratch, increment=increment,
+                                progress=run.progress,
                                 options=WriteOptions(key, request.compression, _level(request), request.workers))
         verified_at = _verify(run, temporary, written.sha256) if request.verify else None
         entry = run.catalog.publish(temporary, name, sidecar_of(
@@ -320,14 +362,14 @@ def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: 
                   **({"last_verified_at": verified_at, "last_verified_archive": name,
                       "last_verification": "passed"} if verified_at else {}))
     pruned, refused = _prune(run) if verified_at else ((), _UNVERIFIED)
-    return _result(run, content, newest, _Newest(entry, content.content_id, manifest.key_id, written.sha256),
+    return _result(run, content, newest, _Newest(entry, content.content_id, manifest.key_id, written.sha256, manifest),
                    outcome="created", reason=reason, pruned=pruned, refused=refused, verified=verified_at is not None,
                    sequence=sequence, archive_bytes=written.size,
                    warnings=tuple(f"{member} changed while it was archived" for member in written.changed))
 
 
 def _verify(run: _Run, temporary: str, sha256: str) -> datetime:
-    verdict = check_archive(temporary, run.ring, level="checksums", progress=run.progress, check_name=False)
+    verdict = check_archive(temporary, run.ring, level="checksums", progress=run.progress, check_name=False, own=True)
     problems = verdict.problems
     if verdict.verdict == "passed" and verdict.sha256 != sha256:
         problems = ("what was read back differs from what was written",)
@@ -345,7 +387,7 @@ def _prune(run: _Run, predicted: Optional[Sidecar] = None) -> tuple[tuple[str, .
     if predicted is not None:
         entries += (Entry(predicted.name, os.path.join(run.request.destination, predicted.name),
                           predicted.application, predicted.kind, run.started_at, predicted.sequence, predicted.size,
-                          predicted.encrypted, predicted),)
+                          predicted.encrypted, predicted, predicted.base),)
     plan = apply_retention(run.catalog, entries, now=run.started_at, retention_days=run.request.retention_days,
                            keep_last=run.request.keep_last,
                            last_run_at=run.status.last_success_at if run.status else None, check=run.check)
@@ -353,8 +395,9 @@ def _prune(run: _Run, predicted: Optional[Sidecar] = None) -> tuple[tuple[str, .
 
 
 def _facts(newest: _Newest) -> dict[str, Any]:
-    return {"archive": newest.entry.name if newest.entry else None, "content_id": newest.content_id,
-            "key_id": newest.key_id}
+    base = newest.manifest.base if newest.manifest else None
+    return {"archive": newest.entry.name if newest.entry else None, "base": base.name if base else None,
+            "content_id": newest.content_id, "key_id": newest.key_id}
 
 
 def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, outcome: str, reason: str,
@@ -370,7 +413,9 @@ def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, out
         snapshots=tuple(describe(s) for s in content.snapshots),
         files=sum(1 for f in content.collection.files if f.type == "file"), size_bytes=content.size_bytes,
         archive_bytes=archive_bytes if archive_bytes is not None else (entry.size if entry else None),
-        sha256=after.sha256, encrypted=run.ring is not None, key_id=after.key_id, verified=verified, pruned=pruned,
+        base=after.manifest.base.name if after.manifest and after.manifest.base else None,
+        full_because=after.manifest.full_because if after.manifest else None, sha256=after.sha256,
+        encrypted=run.ring is not None, key_id=after.key_id, verified=verified, pruned=pruned,
         prune_refused=refused, absent=content.collection.absent, missing_files=content.missing,
         skipped=content.collection.skipped,
         warnings=snapshot_warnings + content.warnings + skipped + warnings,

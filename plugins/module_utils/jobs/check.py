@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any, BinaryIO, Callable, Optional, cast
 
 from ..archive.digests import MemberDigest
@@ -25,10 +27,14 @@ from ..sqlite.inspect import read_contents
 from ..sqlite.source import file_size, open_private
 from ..sqlite.trial import write_trial
 from ..units import Progress, format_bytes
+from .chain import Link, read_chain
+from .replay import replay, sized
 
 LEVELS = ("checksums", "integrity", "restore")
 
 SinkFor = Callable[[MemberInfo], Optional[BinaryIO]]
+Proven = tuple[tuple[MemberDigest, ...], str]
+"""Digests of all members, and the SHA-256 of the archive's file."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +68,37 @@ class _HashSink:
 
 
 def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Optional[str] = None,
-                  progress: Optional[Progress] = None, check_name: bool = True) -> ArchiveCheck:
+                  progress: Optional[Progress] = None, check_name: bool = True, own: bool = False) -> ArchiveCheck:
     """Judges the archive at ``path``; damage is a verdict and not an exception.
 
     ``level`` checksums reads and compares everything; integrity unpacks the databases into ``scratch`` and runs
     ``PRAGMA integrity_check`` and the row counts of the manifest; restore unpacks everything there and opens the
-    databases as the application would, sidecars and all. Raises DestinationError for scratch without room.
+    databases as the application would, sidecars and all. An increment is read with everything that it needs. ``own``:
+    an archive that this run has just written, whose base it has just looked at, and whose pages it has just digested:
+    each byte of it is read back, and nothing else. Raises DestinationError for scratch without room.
     """
     began = time.monotonic()
     unknown = ArchiveCheck(path, "unknown", level)
     try:
         with open_archive(path, ring, check_name=check_name) as reader:
-            found = replace(unknown, manifest=reader.manifest, key_id=reader.key_id)
-            if level == "checksums":
-                members = read_through(reader, lambda info: None, progress)
-                databases: tuple[dict[str, Any], ...] = ()
+            manifest = reader.manifest
+            found = replace(unknown, manifest=manifest, key_id=reader.key_id)
+            databases: tuple[dict[str, Any], ...] = ()
+            if own:
+                members, sha256 = reader.finish(), reader.sha256
+            elif manifest.base is not None:
+                links = read_chain(path, ring, check_name=check_name)
+                if level == "checksums":
+                    members, sha256 = replay(links, ring, {}, progress=progress, check_name=check_name)
+                else:
+                    (members, sha256), databases = _opened(manifest, level, scratch or os.path.dirname(path), partial(
+                        unpack_chain, links, ring, progress=progress, check_name=check_name))
+            elif level == "checksums":
+                members, sha256 = read_through(reader, lambda info: None, progress), reader.sha256
             else:
-                members, databases = _unpack_and_open(reader, level, scratch or os.path.dirname(path), progress)
-            found = replace(found, sha256=reader.sha256)
+                (members, sha256), databases = _opened(manifest, level, scratch or os.path.dirname(path), partial(
+                    unpack, reader, everything=level == "restore", progress=progress))
+            found = replace(found, sha256=sha256)
         problems = tuple(f"{row['name']}: {problem}" for row in databases for problem in row["problems"])
         verdict = replace(found, verdict="failed" if problems else "passed", problems=problems, databases=databases,
                           members=members)
@@ -175,9 +194,9 @@ def inspect_unpacked(path: str, entry: DatabaseEntry) -> dict[str, Any]:
     return {"name": entry.name, "rows": rows, "rows_total": sum(rows.values()), "problems": tuple(problems)}
 
 
-def _unpack_and_open(reader: ArchiveReader, level: str, parent: str,
-                     progress: Optional[Progress]) -> tuple[tuple[MemberDigest, ...], tuple[dict[str, Any], ...]]:
-    manifest = reader.manifest
+def _opened(manifest: Manifest, level: str, parent: str, unpack_into: Callable[[str], Proven]) -> tuple[
+        Proven, tuple[dict[str, Any], ...]]:
+    """What ``unpack_into`` returns for a scratch directory, and what the databases that it left there are worth."""
     needed = sum(entry.size for entry in manifest.databases)
     needed += sum(file.size for file in manifest.files) if level == "restore" else 0
     if free_bytes(parent) < needed:
@@ -185,25 +204,40 @@ def _unpack_and_open(reader: ArchiveReader, level: str, parent: str,
                                "are free", "Name a scratch directory with more room")
     with scratch_directory(parent) as scratch:
         try:
-            members = unpack(reader, scratch, everything=level == "restore", progress=progress)
+            proven = unpack_into(scratch)
             rows = []
             for entry in manifest.databases:
-                path = os.path.join(scratch, entry.member)
+                path = os.path.join(scratch, "databases", entry.name)
                 row = inspect_unpacked(path, entry)
                 if level == "restore" and not row["problems"]:
                     row = {**row, "problems": write_trial(path, journal_mode=entry.journal_mode)}
                 rows.append(row)
-            return members, tuple(rows)
+            return proven, tuple(rows)
         except DestinationError as error:
             # The scratch directory is gone when somebody reads of it.
             raise DestinationError(parent, error.cause, "Free some space there, or name another scratch directory, "
                                    "then run again") from error
 
 
-def unpack(reader: ArchiveReader, directory: str, *, everything: bool,
-           progress: Optional[Progress]) -> tuple[MemberDigest, ...]:
-    """Unpacks databases (and with ``everything`` the files) below ``directory``, and returns the proven digests.
-    Raises ArchiveError, DestinationError."""
+def unpack_chain(links: Sequence[Link], ring: Optional[KeyRing], directory: str, *, progress: Optional[Progress] = None,
+                 check_name: bool = True) -> Proven:
+    """Puts the databases of an increment together below ``directory``, as ``databases/<name>``. Raises ArchiveError,
+    DestinationError."""
+    sinks: dict[str, BinaryIO] = {}
+    try:
+        os.makedirs(os.path.join(directory, "databases"), mode=0o700, exist_ok=True)
+        with ExitStack() as stack:
+            for entry in links[0].manifest.databases:
+                path = os.path.join(directory, "databases", entry.name)
+                sinks[entry.name] = sized(stack.enter_context(open(path, "xb", buffering=0)), entry.size)
+            return replay(links, ring, sinks, progress=progress, check_name=check_name)
+    except OSError as error:
+        raise from_oserror(error, directory, "unpacking the archive") from error
+
+
+def unpack(reader: ArchiveReader, directory: str, *, everything: bool, progress: Optional[Progress]) -> Proven:
+    """Unpacks databases (and with ``everything`` the files) below ``directory``, and returns the proven digests and
+    the SHA-256 of the file. Raises ArchiveError, DestinationError."""
     wanted = {entry.member for entry in reader.manifest.databases}
     if everything:
         wanted |= {file.member for file in reader.manifest.files if file.type == "file"}
@@ -220,6 +254,6 @@ def unpack(reader: ArchiveReader, directory: str, *, everything: bool,
     try:
         # Within: closing a file flushes it, and a full disk is no damage of the archive.
         with current:
-            return read_through(reader, sink_for, progress)
+            return read_through(reader, sink_for, progress), reader.sha256
     except OSError as error:
         raise from_oserror(error, directory, "unpacking the archive") from error

@@ -52,7 +52,8 @@ def apply_retention(catalog: Catalog, entries: Sequence[Entry], *, now: datetime
     plan = plan_retention(entries, now=now, retention_days=retention_days, keep_last=keep_last,
                           last_run_at=last_run_at)
     if not check:
-        for entry in plan.remove:
+        # An increment goes before what it needs, so that a run that is killed leaves no orphan.
+        for entry in reversed(plan.remove):
             catalog.remove(entry)
     return plan
 

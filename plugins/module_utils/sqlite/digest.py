@@ -102,7 +102,7 @@ class DatabaseDigester:
             self._page_table.write(table)
         if not self._begun:
             self._begun = True
-            table = _content_digest_of_page_1(view[:size]) + table[PAGE_DIGEST_BYTES:]
+            table = content_digest_of_page_1(view[:size]) + table[PAGE_DIGEST_BYTES:]
         self._content.update(table)
 
 
@@ -147,7 +147,8 @@ def _pieces(path: str) -> Iterator[tuple[int, memoryview]]:
         raise SourceError(path, f"it cannot be read: {error.strerror}", "Look at the path and the disk") from error
 
 
-def _content_digest_of_page_1(page: memoryview) -> bytes:
+def content_digest_of_page_1(page: memoryview) -> bytes:
+    """The page digest of page 1 with its change counters zeroed."""
     content = bytearray(page)
     for begin, end in _VOLATILE:
         content[begin:end] = bytes(end - begin)

@@ -57,6 +57,22 @@ def test_backup_compresses_as_it_is_told(host: Host) -> None:
     assert "'xz' is none of gzip, zstd" in host.run("backup", "--compression", "xz").err
 
 
+def test_backup_makes_increments_where_it_is_told_to(host: Host) -> None:
+    host.write("CREATE TABLE essays(id INTEGER PRIMARY KEY, content BLOB)",
+               *["INSERT INTO essays(content) VALUES (randomblob(3000))"] * 100)
+    first = host.backup("--strategy", "incremental")
+    assert first["base"] is None and "no archive that it could be based on" in first["full_because"]
+    host.write("UPDATE essays SET content = randomblob(3000) WHERE id = 50")
+    done = host.run("backup", "--strategy", "incremental")
+    full = os.path.basename(first["archive"])
+    assert f"\u2713 Increment on {full}, which it needs to be restored\n" in done.out
+    assert [line.split()[2] for line in host.run("list").out.splitlines()[1:3]] == ["all", "changes"]
+    assert host.run("verify", "latest", "--level", "restore").code == 0
+    host.write("UPDATE essays SET content = randomblob(3000) WHERE id = 51")
+    limited = host.backup("--strategy", "differential", "--chain-limit", "2")
+    assert limited["base"] is None and "reached its 2 archives" in limited["full_because"]
+
+
 def test_backup_dry_run_predicts_and_writes_no_archive(host: Host) -> None:
     planned = host.run("backup", "--dry-run")
     assert planned.code == 0 and planned.out.startswith("To be made: an archive of the kind database (")
@@ -181,7 +197,7 @@ def test_list_aligns_and_names_key_and_verification(host: Host) -> None:
     host.backup("--kind", "config")
     done = host.run("list", "--verbose")
     heading, *rows = done.out.splitlines()
-    assert heading.split() == ["ARCHIVE", "KIND", "AGE", "SIZE", "KEY", "VERIFIED"]
+    assert heading.split() == ["ARCHIVE", "KIND", "HOLDS", "AGE", "SIZE", "KEY", "VERIFIED"]
     cells = {row.split()[1]: row for row in rows[:2]}
     assert f"  {made['key_id']}  checksums, " in cells["database"] and "  none " in cells["config"]
     assert {row.index("checksums") for row in rows[:2]} == {heading.index("VERIFIED")}

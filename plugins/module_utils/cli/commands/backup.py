@@ -12,6 +12,7 @@ from typing import Any
 from ...archive.codecs import METHODS
 from ...catalog.names import KINDS
 from ...jobs.backup import BackupResult, request_from_settings, run_backup
+from ...jobs.increment import STRATEGIES
 from ...units import format_bytes, format_seconds
 from ..context import Context
 from ..output import Line, Mark
@@ -33,6 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="gzip, or zstd, which is several times faster (default: as configured, else gzip)")
     parser.add_argument("--level", type=whole_number(0), metavar="N",
                         help="level of the compression (default: as configured, else 6 for gzip and 3 for zstd)")
+    parser.add_argument("--strategy", type=one_of(*STRATEGIES), metavar="STRATEGY",
+                        help=f"for the kind database: {', '.join(STRATEGIES)} (default: as configured, else full)")
+    parser.add_argument("--chain-limit", type=whole_number(1), metavar="N",
+                        help="archives from one full one to the next (default: as configured, else 7)")
     parser.add_argument("--force", action="store_true", help="write an archive although nothing changed")
     parser.add_argument("--no-prune", action="store_true", help="remove no old archive afterwards")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
@@ -45,8 +50,9 @@ def run(context: Context) -> int:
     if options.compression is not None:
         # The configured level is one of the configured method.
         given = {"compression": options.compression, "level": None}
-    if options.level is not None:
-        given["level"] = options.level
+    for name in ("level", "strategy", "chain_limit"):
+        if getattr(options, name) is not None:
+            given[name] = getattr(options, name)
     request = request_from_settings(context.settings(), options.kind, force=options.force,
                                     prune=not options.no_prune, **given)
     with context.progress() as progress:
@@ -63,6 +69,10 @@ def lines(result: BackupResult, *, dry_run: bool) -> Iterator[Line]:
     if result.files:
         yield Line(f"Files: {result.files:,}", Mark.GOOD)
     yield Line(f"Content: {format_bytes(result.size_bytes)}, id {result.content_id}", detail=True)
+    if result.base:
+        yield Line(f"Increment on {result.base}, which it needs to be restored", Mark.GOOD)
+    if result.full_because:
+        yield Line(f"Full, and no increment: {result.full_because}", detail=True)
     if result.sha256:
         yield Line(f"SHA-256 of the archive: {result.sha256}", detail=True)
     for path in result.missing_files:

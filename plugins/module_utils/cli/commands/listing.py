@@ -43,7 +43,7 @@ def lines(found: CatalogInfo, now: datetime) -> Iterator[Line]:
     """The catalog for a person."""
     if found.archives:
         rows = [_row(archive, now) for archive in found.archives]
-        for text in table(("ARCHIVE", "KIND", "AGE", "SIZE", "KEY", "VERIFIED"), rows, right={2, 3}):
+        for text in table(("ARCHIVE", "KIND", "HOLDS", "AGE", "SIZE", "KEY", "VERIFIED"), rows, right={3, 4}):
             yield Line(text)
     yield Line(f"{count(found.count, 'archive')} of {found.application}, {format_bytes(found.total_bytes)}, "
                f"in {found.directory}")
@@ -55,7 +55,8 @@ def lines(found: CatalogInfo, now: datetime) -> Iterator[Line]:
 def _row(archive: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
     sidecar: Mapping[str, Any] = archive["sidecar"] or {}
     key = sidecar.get("key_id") or ("unknown" if archive["encrypted"] else "none")
-    return (archive["name"], archive["kind"], age(parse_time(archive["stamp"]), now),
+    holds = "changes" if archive["base"] else "all" if archive["sequence"] is not None else "unknown"
+    return (archive["name"], archive["kind"], holds, age(parse_time(archive["stamp"]), now),
             format_bytes(archive["size_bytes"]), key, _verified(sidecar, now))
 
 

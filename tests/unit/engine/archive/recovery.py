@@ -13,10 +13,18 @@ DOCUMENT = (Path(__file__).resolve().parents[4] / "docs" / "archive-format.md").
 
 
 def save_recipe(directory: Path) -> Path:
-    """The one shell block of the document, saved there as ``recover.sh``."""
-    section = DOCUMENT.split("## Recovery with nothing but openssl, gunzip, tar and coreutils\n")[1]
+    """The shell block that recovers one archive, saved there as ``recover.sh``."""
+    return _save("Recovery with nothing but openssl, gunzip, tar and coreutils", directory / "recover.sh")
+
+
+def save_assembly(directory: Path) -> Path:
+    """The shell block that puts an increment together, saved there as ``assemble.sh``."""
+    return _save("Recovery of an increment", directory / "assemble.sh")
+
+
+def _save(heading: str, path: Path) -> Path:
+    section = DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     (block,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    path = directory / "recover.sh"
     path.write_text(block, encoding="utf-8")
     return path
 

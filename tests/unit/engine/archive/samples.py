@@ -72,6 +72,8 @@ def database_entry(name: str, data: bytes, **changes) -> DatabaseEntry:
         user_version=0,
         application_id=-1,
         page_digests=f"page-digests/{name}",
+        page_numbers=None,
+        pages=len(data) // PAGE_BYTES,
         integrity="ok",
         mode=0o640,
         **OWNER,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive import fields
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.digests import from_lines, to_lines
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.fields import Invalid
-from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.manifest import Manifest
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.manifest import Base, Manifest
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import ArchiveError
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive import samples
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.samples import KEY
@@ -160,7 +160,7 @@ PLACES = [
     *(("software", name) for name in ("collection", "python", "sqlite")),
     *(("skipped", 0, name) for name in ("path", "reason")),
 ]
-NULLABLE = {("previous",), ("base",)}
+NULLABLE = {("previous",), ("base",), ("full_because",), ("databases", 0, "page_numbers")}
 
 
 @settings(max_examples=400, deadline=None)
@@ -198,6 +198,7 @@ def test_every_field_has_its_type(place, value):
         "sqlite",
         "library",
         "reason",
+        "full_because",
     }
     allowed = (
         (value is None and place in NULLABLE)
@@ -285,7 +286,7 @@ def test_a_newer_version_says_so_and_its_fields_do_not_matter():
         (("content_id",), "A" * 64, "64 hexadecimal"),
         (("created_at",), "2026-11-24T05:47:10", "must be a time like"),
         (("created_at",), "2026-02-30T05:47:10Z", "must be a time like"),
-        (("base",), "x", "base must be null"),
+        (("base",), "x", "base must be an object"),
         (("absent", 0), "relative", "absolute path"),
         (("absent", 0), "/a/../b", "absolute path"),
         (("databases", 0, "name"), "..", "must be a file name"),
@@ -332,10 +333,54 @@ def test_members_twice_or_inside_a_file():
     assert Manifest.from_bytes(replace(GOOD, files=nested).to_bytes()).files == nested
 
 
+INCREMENT = replace(
+    GOOD,
+    name="app-database-20261124T054710Z.tar.gz.enc",
+    kind="database",
+    files=(),
+    base=Base("app-database-20261123T054710Z.tar.gz", 6, "ab" * 32, 1),
+    databases=(replace(GOOD.databases[0], member="pages/app.db", page_numbers="page-numbers/app.db", pages=1),),
+)
+
+
+def test_an_increment_comes_back():
+    assert Manifest.from_bytes(INCREMENT.to_bytes()) == INCREMENT
+    listed = INCREMENT.members()
+    assert {name: about.size for name, about in listed.items()} == {
+        "page-digests/app.db": 32,
+        "page-numbers/app.db": 4,
+        "pages/app.db": 512,
+    }
+    assert [about.sha256 for about in listed.values()] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"kind": "full", "name": "app-full-20261124T054710Z.tar.gz.enc"}, "base can only be there"),
+        ({"files": GOOD.files}, "base can only be there"),
+        ({"full_because": "x"}, "base can only be there"),
+        ({"sequence": 6}, "base.sequence must be less"),
+        ({"base": None}, "member must hold the whole database"),
+        ({"databases": GOOD.databases}, "member must hold pages"),
+        ({"databases": (replace(INCREMENT.databases[0], pages=3),)}, "member must hold pages"),
+        ({"base": replace(INCREMENT.base, position=0)}, "base.position must be a whole number"),
+        ({"base": replace(INCREMENT.base, sha256="x")}, "base.sha256 must be"),
+        ({"base": replace(INCREMENT.base, name="../x")}, "base.name must be a file name"),
+    ],
+)
+def test_an_increment_that_contradicts_itself(changes, cause):
+    refuse(replace(INCREMENT, **changes).to_bytes(), cause)
+
+
+def test_a_full_archive_holds_whole_databases():
+    refuse(replace(GOOD, databases=(replace(GOOD.databases[0], pages=1),)).to_bytes(), "hold the whole database")
+
+
 def test_members_are_listed_in_order_with_their_sizes():
     listed = GOOD.members()
-    assert list(listed) == ["databases/app.db", "page-digests/app.db", "files/opt/app", "files/opt/app/.env"]
-    assert [about.size for about in listed.values()] == [1024, 32, 0, 1]
+    assert list(listed) == ["page-digests/app.db", "databases/app.db", "files/opt/app", "files/opt/app/.env"]
+    assert [about.size for about in listed.values()] == [32, 1024, 0, 1]
     assert [about.may_change for about in listed.values()] == [False, False, False, True]
     assert GOOD.total_bytes == 1057
 

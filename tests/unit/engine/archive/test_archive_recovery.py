@@ -131,7 +131,7 @@ def test_the_tables_name_every_field():
     sample = samples.manifest_of({"app.db": bytes(512)}, {"/f": b"x"})
     manifest = json.loads(sample.to_bytes())
     assert table_of("## manifest.json") == set(manifest)
-    assert table_of("An entry of `databases`:") == set(manifest["databases"][0])
+    assert table_of("An entry of `databases`, which") == set(manifest["databases"][0])
     assert table_of("An entry of `files`,") == set(manifest["files"][0])
     assert table_of("## The sidecar") == {"format", *(field.name for field in dataclasses.fields(Sidecar))}
     line = json.loads(re.search(r"^    (\{.*\})$", DOCUMENT, re.MULTILINE).group(1))

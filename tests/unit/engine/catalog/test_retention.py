@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.catalog import Entry
@@ -189,9 +190,77 @@ def test_without_verification_the_number_is_still_kept(make, now):
 
 
 def test_lost_sidecars_do_not_make_archives_worthless(make, now):
-    entries = [make(100 - n, None, "lost") for n in range(10)]
+    entries = [make(100 - n, None, "lost", "config") for n in range(10)]
     plan = plan_retention(entries, now=now, retention_days=30, keep_last=7)
     assert names(plan.remove) == names(entries[:3])
+
+
+def test_what_an_unknown_archive_may_need_stays(make, now):
+    """Without sidecar and key nobody knows whether a database archive is an increment, and on what."""
+    entries = [make(100 - n, n or None, "passed" if n else "lost") for n in range(10)]
+    plan = plan_retention(entries, now=now, retention_days=30, keep_last=7)
+    assert names(plan.remove) == names(entries[1:3])
+    newest = make(0, None, "lost")
+    plan = plan_retention([*entries, newest], now=now, retention_days=30, keep_last=7)
+    assert plan.remove == () and f"perhaps needed by {newest.name}" in plan.keep[0][1]
+
+
+@pytest.fixture
+def chains(make):
+    """Weekly full archives with six increments each, 28 days, oldest first; ``state`` by number."""
+
+    def build(strategy="incremental", states=None):
+        entries = []
+        for number in range(28):
+            entry = make(28 - number, number + 1, (states or {}).get(number, "passed"))
+            if number % 7:
+                base = entries[-1] if strategy == "incremental" else entries[number - number % 7]
+                entry = replace(entry, base=base.name)
+            entries.append(entry)
+        return entries
+
+    return build
+
+
+@pytest.mark.parametrize("strategy", ["incremental", "differential"])
+def test_what_a_kept_archive_needs_is_kept(chains, now, strategy):
+    entries = chains(strategy)
+    plan = plan_retention(entries, now=now, retention_days=3, keep_last=2)
+    kept = [entries.index(entry) for entry, _reason in plan.keep]
+    assert kept == (list(range(21, 28)) if strategy == "incremental" else [21, 25, 26, 27])
+    assert dict(plan.keep)[entries[21]].startswith("needed by")
+
+
+def test_an_increment_without_its_base_is_no_restorable_archive(chains, now):
+    entries = chains()
+    lost = entries[:21] + entries[22:]
+    plan = plan_retention(lost, now=now, retention_days=1, keep_last=3)
+    kept = [entries.index(entry) for entry, _reason in plan.keep]
+    # The newest three that restore are the end of the third chain, which needs its beginning.
+    assert set(range(14, 21)) <= set(kept)
+
+
+def test_an_increment_on_a_damaged_base_is_no_restorable_archive(chains, now):
+    entries = chains(states={21: "failed"})
+    plan = plan_retention(entries, now=now, retention_days=1, keep_last=1)
+    assert set(range(14, 21)) <= {entries.index(entry) for entry, _reason in plan.keep}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_kept_archive_ever_lacks_what_it_needs(make, now, data):
+    entries = []
+    for number in range(data.draw(st.integers(1, 20))):
+        state = data.draw(st.sampled_from(["passed", "failed", "unjudged"]))
+        entry = make(data.draw(st.integers(0, 80)) + number * 0.001, number + 1, state)
+        if entries and data.draw(st.booleans()):
+            entry = replace(entry, base=data.draw(st.sampled_from(entries)).name)
+        entries.append(replace(entry, path=f"{entry.path}-{number}"))
+    plan = plan_retention(entries, now=now, retention_days=data.draw(st.integers(1, 40)),
+                          keep_last=data.draw(st.integers(1, 9)))
+    kept = {entry.name for entry, _reason in plan.keep}
+    there = {entry.name for entry in entries}
+    assert all(entry.base is None or entry.base in kept or entry.base not in there for entry, _reason in plan.keep)
 
 
 def test_damaged_ones_stay_as_long_as_nothing_is_verified(make, now):

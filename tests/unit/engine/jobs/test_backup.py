@@ -76,7 +76,7 @@ def test_one_changed_row_makes_a_new_archive_that_names_the_one_before(site: Sit
     site.sql("UPDATE drafts SET content = 'changed' WHERE id = 7")
     second = site.backup()
     assert (second.outcome, second.sequence) == ("created", 2)
-    assert second.before == {"archive": os.path.basename(first.archive), "content_id": first.content_id,
+    assert second.before == {"archive": os.path.basename(first.archive), "base": None, "content_id": first.content_id,
                              "key_id": first.key_id}
     assert read_manifest(second.archive, load_ring(site.key_file)).previous == os.path.basename(first.archive)
 

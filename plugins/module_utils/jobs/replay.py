@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases put together from a chain: each page is taken once, from the newest archive that holds it.
+
+The table of page digests of the newest archive says what each page must be. A page of any archive that is not that is
+damage, and so is a page that no archive holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import IO, BinaryIO, Optional
+
+from ..archive.digests import MemberDigest
+from ..archive.keys import KeyRing
+from ..archive.manifest import PAGE_DIGEST_BYTES, PAGE_NUMBER_BYTES, DatabaseEntry
+from ..archive.reader import MemberStream, open_archive
+from ..archive.streams import read_fully
+from ..errors import ArchiveError
+from ..files import CHUNK_BYTES
+from ..sqlite.digest import content_digest_of_page_1
+from ..units import Progress
+from .chain import Link, wrong_base
+
+_TABLE_MEMORY_BYTES = 8 << 20
+
+
+class _Assembler:
+    """One database. ``table`` is read at any place; ``sink`` (None: only proven) is written at any place."""
+
+    def __init__(self, archive: str, entry: DatabaseEntry, table: IO[bytes], sink: Optional[BinaryIO]) -> None:
+        self._archive = archive
+        self._entry = entry
+        self._table = table
+        self._sink = sink
+        self._taken = bytearray(entry.page_count // 8 + 1)
+        self._missing = entry.page_count
+        self._page_1 = b""
+
+    def take(self, first: int, data: bytes) -> None:
+        """Pages from number ``first`` on, as an archive holds them; those that a newer one held are passed over."""
+        size, view, begun = self._entry.page_size, memoryview(data), None
+        self._table.seek((first - 1) * PAGE_DIGEST_BYTES)
+        table = self._table.read(len(data) // size * PAGE_DIGEST_BYTES)
+        for index in range(len(data) // size):
+            page = view[index * size:(index + 1) * size]
+            digest = table[index * PAGE_DIGEST_BYTES:(index + 1) * PAGE_DIGEST_BYTES]
+            if self._takes(first + index, page, digest):
+                begun = index if begun is None else begun
+            elif begun is not None:
+                self._write(first + begun, view[begun * size:index * size])
+                begun = None
+        if begun is not None:
+            self._write(first + begun, view[begun * size:])
+
+    def _takes(self, number: int, page: memoryview, digest: bytes) -> bool:
+        place, bit = divmod(number, 8)
+        if number > self._entry.page_count or self._taken[place] >> bit & 1:
+            return False
+        if hashlib.sha256(page).digest()[:PAGE_DIGEST_BYTES] != digest:
+            raise ArchiveError(self._archive, f"page {number} of {self._entry.name} is not the one that its table of "
+                               "page digests names", "Use another archive")
+        self._taken[place] |= 1 << bit
+        self._missing -= 1
+        if number == 1:
+            self._page_1 = content_digest_of_page_1(page)
+        return True
+
+    def _write(self, number: int, pages: memoryview) -> None:
+        if self._sink is not None:
+            self._sink.seek((number - 1) * self._entry.page_size)
+            while pages:
+                # An unbuffered file may take less than it was given.
+                pages = pages[self._sink.write(pages):]
+
+    def finish(self) -> None:
+        """Raises ArchiveError unless every page was there and the content is what the manifest names."""
+        if self._missing:
+            raise ArchiveError(self._archive, f"{self._missing} pages of {self._entry.name} are in no archive of its "
+                               "chain", "Use another archive")
+        content = hashlib.sha256(self._page_1)
+        self._table.seek(PAGE_DIGEST_BYTES)
+        for piece in iter(lambda: self._table.read(CHUNK_BYTES), b""):
+            content.update(piece)
+        if content.hexdigest() != self._entry.content_sha256:
+            raise ArchiveError(self._archive, f"the content_sha256 of {self._entry.name} is not the one that the "
+                               "manifest names", "Use another archive")
+
+
+def replay(links: Sequence[Link], ring: Optional[KeyRing], sinks: Mapping[str, BinaryIO], *,
+           progress: Optional[Progress] = None,
+           check_name: bool = True) -> tuple[tuple[MemberDigest, ...], str]:
+    """Reads a chain from its newest archive to the full one, all of each, and writes databases to ``sinks`` (by name).
+
+    Returns the proven digests of the newest archive's members, and the SHA-256 of its file. Raises ArchiveError; what
+    a sink raises goes through.
+    """
+    newest = links[0]
+    total, done = sum(link.manifest.total_bytes for link in links), 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress("verify", min(done, total), total)
+
+    with ExitStack() as stack:
+        tables: dict[str, IO[bytes]] = {}
+        assemblers: dict[str, _Assembler] = {}
+        for entry in newest.manifest.databases:
+            table = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_TABLE_MEMORY_BYTES))
+            tables[entry.page_digests] = table
+            assemblers[entry.name] = _Assembler(newest.path, entry, table, sinks.get(entry.name))
+        proven: list[tuple[tuple[MemberDigest, ...], str]] = []
+        for number, link in enumerate(links):
+            with open_archive(link.path, ring, check_name=check_name or number > 0) as reader:
+                if reader.manifest != link.manifest:
+                    raise ArchiveError(link.path, "it was changed while it was read", "Run again")
+                numbers: dict[str, IO[bytes]] = {}
+                for info, stream in reader.members():
+                    about = info.entry
+                    if not isinstance(about, DatabaseEntry):
+                        continue
+                    if info.name == about.page_digests:
+                        if number == 0:
+                            _copy(stream, tables[info.name])
+                    elif info.name == about.page_numbers:
+                        numbers[about.name] = stack.enter_context(
+                            tempfile.SpooledTemporaryFile(max_size=_TABLE_MEMORY_BYTES))
+                        _copy(stream, numbers[about.name])
+                    else:
+                        for first, pages in _runs(link, about, stream, numbers.get(about.name)):
+                            assemblers[about.name].take(first, pages)
+                            told(len(pages))
+                proven.append((reader.finish(), reader.sha256))
+            base = links[number - 1].manifest.base if number else None
+            if base is not None and proven[-1][1] != base.sha256:
+                raise wrong_base(links[number - 1].path, base)
+        for assembler in assemblers.values():
+            assembler.finish()
+        return proven[0]
+
+
+def _copy(stream: MemberStream, target: IO[bytes]) -> None:
+    for piece in iter(lambda: stream.read(CHUNK_BYTES), b""):
+        target.write(piece)
+
+
+def _runs(link: Link, entry: DatabaseEntry, stream: MemberStream,
+          numbers: Optional[IO[bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The pages of one member: the number of the first, and one or several that follow each other."""
+    size = entry.page_size
+    at_once = max(1, CHUNK_BYTES // size)
+    if link.manifest.base is None:
+        first = 1
+        for pages in iter(lambda: read_fully(stream, at_once * size), b""):
+            yield first, pages
+            first += len(pages) // size
+        return
+    if numbers is None:
+        raise ArchiveError(link.path, f"the pages of {entry.name} come before their numbers", "Use another archive")
+    numbers.seek(0)
+    last = 0
+    for data in iter(lambda: numbers.read(at_once * PAGE_NUMBER_BYTES), b""):
+        wanted = [int.from_bytes(data[at:at + PAGE_NUMBER_BYTES], "big") for at in range(0, len(data), 4)]
+        begun = 0
+        for index, number in enumerate(wanted):
+            if not last < number <= entry.page_count:
+                raise ArchiveError(link.path, f"the page numbers of {entry.name} are not in order",
+                                   "Use another archive")
+            if index > begun and number != last + 1:
+                yield wanted[begun], read_fully(stream, (index - begun) * size)
+                begun = index
+            last = number
+        yield wanted[begun], read_fully(stream, (len(wanted) - begun) * size)
+
+
+def sized(stream: BinaryIO, size: int) -> BinaryIO:
+    """The new file ``stream`` with its final size, so that pages can be written in any order."""
+    os.truncate(stream.fileno(), size)
+    return stream
