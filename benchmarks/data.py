@@ -40,8 +40,8 @@ CREATE TABLE model_runs (id INTEGER PRIMARY KEY, draft_id INTEGER, model_id INTE
 CREATE INDEX ix_drafts_assignment_student ON drafts (assignment_id, student_email);
 CREATE INDEX ix_model_runs_draft ON model_runs (draft_id);
 """
-ONSETS = "b br c ch cl d dr f fl g gr h j k l m n p ph pl qu r s sh sl st str t th tr v w z".split()
-RIMES = "a ai al an ar ate e ea ect el en ence er i ic id in ing ion ism o oo or ose ough ous u un ure y".split()
+ONSETS = "b br c ch cl d dr f fl g gr h j k l m n p ph pl qu r s sh sl st str t th tr v w z"
+RIMES = "a ai al an ar ate e ea ect el en ence er i ic id in ing ion ism o oo or ose ough ous u un ure y"
 
 
 class Essays:
@@ -49,7 +49,7 @@ class Essays:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        syllables = [onset + rime for onset, rime in itertools.product(ONSETS, RIMES)]
+        syllables = [onset + rime for onset, rime in itertools.product(ONSETS.split(), RIMES.split())]
         words = ["".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3)))) for _word in range(20_000)]
         self._words = [word for rank, word in enumerate(words) for _copy in range(max(1, 60_000 // (rank + 1_000)))]
 
@@ -60,7 +60,8 @@ class Essays:
 
 def moment(rng: random.Random) -> str:
     """Naive local time as the application writes it."""
-    return f"2026-{rng.randint(1, 11):02d}-{rng.randint(1, 28):02d}T{rng.randint(8, 22):02d}:00:00.{rng.randint(0, 999999):06d}"
+    day = f"2026-{rng.randint(1, 11):02d}-{rng.randint(1, 28):02d}"
+    return f"{day}T{rng.randint(8, 22):02d}:00:00.{rng.randint(0, 999999):06d}"
 
 
 def student(number: int) -> str:
@@ -95,7 +96,8 @@ def _insert_batch(database: sqlite3.Connection, rng: random.Random, essays: Essa
     database.executemany("INSERT INTO drafts VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                          (_draft(rng, essays, number, known) for number in drafts))
     for run, draft in itertools.product(range(1, RUNS_PER_DRAFT + 1), drafts):
-        database.execute("INSERT INTO model_runs VALUES (NULL,?,?,?,?,?,?,?,NULL,?)", _model_run(rng, essays, draft, run))
+        database.execute("INSERT INTO model_runs VALUES (NULL,?,?,?,?,?,?,?,NULL,?)",
+                         _model_run(rng, essays, draft, run))
     database.execute("COMMIT")
 
 
@@ -170,7 +172,7 @@ def cached_name(megabytes: float, seed: int, state: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``build PATH MEGABYTES SEED`` or ``change PATH PATTERN SEED``: a process of its own keeps the measuring one small."""
+    """``build PATH MEGABYTES SEED`` or ``change PATH PATTERN SEED``."""
     action, path, what, seed = arguments
     if action == "build":
         build_database(Path(path), float(what), int(seed))

@@ -73,7 +73,8 @@ class Rounds:
         self.measurements.append(Measurement(
             self._space.megabytes, subject.name, operation, number, ran.seconds, ran.cpu_seconds, ran.max_rss_bytes,
             stored.bytes if stored else None, stored.check_seconds if stored else None))
-        self._tell(f"{self._space.megabytes:g} MB, round {number + 1}: {subject.name}, {operation}: {ran.seconds:.2f} s")
+        self._tell(f"{self._space.megabytes:g} MB, round {number + 1}: {subject.name}, {operation}: "
+                   f"{ran.seconds:.2f} s")
 
     def _key(self, subject: Subject, operation: str) -> tuple[float, str, str]:
         return self._space.megabytes, subject.name, operation
