@@ -19,9 +19,13 @@ VERSIONS = {"restic": ["restic", "version"], "borg": ["borg", "--version"], "sql
 def machine_facts() -> dict[str, Any]:
     """Cores, processor, memory, kernel and the versions of the peers; nothing that names the machine."""
     return {"cores": len(os.sched_getaffinity(0)), "processor": _field(Path("/proc/cpuinfo"), "model name"),
-            "memory": _field(Path("/proc/meminfo"), "MemTotal"), "kernel": platform.release(),
+            "memory_gib": _memory_gib(), "kernel": platform.release(),
             "system": platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
             "peers": {name: _version(command) for name, command in VERSIONS.items()}}
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30))
 
 
 def _field(path: Path, name: str) -> str:

@@ -84,9 +84,7 @@ def _our_arm(space: Workspace, command: Command, name: str, full_every_days: int
 
 def _longer_chain(command: Command, full_every_days: int) -> list[str]:
     """Chains end after a week unless the command is told otherwise."""
-    if full_every_days > WEEK_DAYS and "--chain-length" in command.options:
-        return ["--chain-length", str(full_every_days)]
-    return []
+    return command.choose("--chain-length", str(max(full_every_days, WEEK_DAYS)), str(WEEK_DAYS))
 
 
 def _peer_arm(space: Workspace, peer: Subject) -> Arm:
@@ -96,8 +94,11 @@ def _peer_arm(space: Workspace, peer: Subject) -> Arm:
         peer.increment(store, space.source)
 
     arm = Arm(peer.name, store / "repo", backup, [])
-    arm.reason = peer.lacking()
-    if not arm.reason:
-        peer.begin(store)
+    try:
+        arm.reason = peer.lacking()
+        if not arm.reason:
+            peer.begin(store)
+    except NotMeasured as reason:
+        arm.reason = str(reason)
     return arm
 

@@ -141,7 +141,7 @@ def text_report(results: Results) -> str:
 def _machine(results: Results) -> str:
     facts = results.machine
     peers = ", ".join(f"{name} {version}" for name, version in facts.get("peers", {}).items())
-    lines = [f"{facts.get('cores')} cores, {facts.get('processor')}, memory {facts.get('memory')}",
+    lines = [f"{facts.get('cores')} cores, {facts.get('processor')}, {facts.get('memory_gib')} GiB of memory",
              f"{facts.get('system')}, Linux {facts.get('kernel')}",
              "our command on " + ", ".join(f"{name} {version}" for name, version in facts.get("ours", {}).items()),
              f"peers: {peers}"]

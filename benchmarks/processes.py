@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAUNCHER = Path(__file__).resolve().with_name("launcher.py")
-LIMIT_SECONDS = 3600
 
 
 class NotMeasured(Exception):
@@ -38,7 +37,7 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as report:
         done = subprocess.run([sys.executable, "-I", "-S", str(LAUNCHER), report.name, *words], cwd=cwd,
                               env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+                              capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise NotMeasured(f"{words[0]} cannot be started: {last_line(done.stderr)}")
         took = json.load(report)

@@ -129,14 +129,13 @@ class Rounds:
         chained = [subject for subject in self._subjects if RESTORE_CHAIN in subject.operations]
         self._space.put(CHAIN)
         for link in range(CHAIN_ARCHIVES):
-            if link:
+            chained = [subject for subject in chained if self._key(subject, RESTORE_CHAIN) not in self.skipped]
+            if link and chained:
                 self._space.change("scattered", SEED + 100 + link)
             for subject in chained:
                 self._add_link(subject, link)
 
     def _add_link(self, subject: Subject, link: int) -> None:
-        if self._key(subject, RESTORE_CHAIN) in self.skipped:
-            return
         store = self._store(subject, "chain")
         try:
             if link:
