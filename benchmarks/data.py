@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The databases that are measured: essay-like text in the row shapes of FeedForward, and the change of 1 % of the rows.
 
-WAL mode, pages of 4096 bytes. gzip 6 makes about 2.6:1 of them. Words are drawn one by one: no sentence comes twice, so
-that a compressor with a large window is not better off than with real essays. The same size and seed give the same rows.
+WAL mode, pages of 4096 bytes. Like English prose for compressors: gzip 6 makes about 2.6:1 of it, at the speed that it
+has on prose. A text comes back to its own phrases and shares nothing longer than a word with others, so that a large
+window is no advantage that it would not have with real essays. The same size and seed give the same rows.
 """
 
 from __future__ import annotations
@@ -40,22 +41,33 @@ CREATE TABLE model_runs (id INTEGER PRIMARY KEY, draft_id INTEGER, model_id INTE
 CREATE INDEX ix_drafts_assignment_student ON drafts (assignment_id, student_email);
 CREATE INDEX ix_model_runs_draft ON model_runs (draft_id);
 """
-ONSETS = "b br c ch cl d dr f fl g gr h j k l m n p ph pl qu r s sh sl st str t th tr v w z"
-RIMES = "a ai al an ar ate e ea ect el en ence er i ic id in ing ion ism o oo or ose ough ous u un ure y"
+# Frequencies in English, in per mille.
+LETTERS = {"e": 120, "t": 90, "a": 80, "o": 75, "i": 70, "n": 67, "s": 63, "h": 60, "r": 60, "d": 40, "l": 40, "u": 27,
+           "c": 27, "m": 24, "w": 22, "f": 23, "g": 20, "y": 19, "p": 20, "b": 15, "v": 10, "k": 8}
+VOCABULARY_WORDS = 80_000
+PHRASES_PER_TEXT, PHRASE_WORDS = 10, (4, 9)
+# One in ten places of a text holds one of its phrases.
+WORDS_PER_PHRASE = 10
 
 
 class Essays:
-    """Invented text; the more frequent a word is, the more often it stands in the list that is drawn from."""
+    """Invented text."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        syllables = [onset + rime for onset, rime in itertools.product(ONSETS.split(), RIMES.split())]
-        words = ["".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3)))) for _word in range(20_000)]
-        self._words = [word for rank, word in enumerate(words) for _copy in range(max(1, 60_000 // (rank + 1_000)))]
+        letters, weights = list(LETTERS), list(itertools.accumulate(LETTERS.values()))
+        self._words = ["".join(rng.choices(letters, cum_weights=weights, k=rng.randint(2, 9)))
+                       for _word in range(VOCABULARY_WORDS)]
 
-    def text(self, least_words: int, most_words: int) -> str:
-        """Between ``least_words`` and ``most_words`` words, about eight bytes each with the space."""
-        return " ".join(self.rng.choices(self._words, k=self.rng.randint(least_words, most_words)))
+    def text(self, least_places: int, most_places: int) -> str:
+        """Between ``least_places`` and ``most_places`` words or phrases, about ten bytes each."""
+        rng = self.rng
+        phrases = [" ".join(rng.choices(self._words, k=rng.randint(*PHRASE_WORDS)))
+                   for _phrase in range(PHRASES_PER_TEXT)]
+        places = rng.choices(self._words, k=rng.randint(least_places, most_places))
+        for place in rng.sample(range(len(places)), len(places) // WORDS_PER_PHRASE):
+            places[place] = rng.choice(phrases)
+        return " ".join(places)
 
 
 def moment(rng: random.Random) -> str:
