@@ -40,9 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.report:
         results = load_results(saved)
     else:
-        results = measure(options)
         saved.parent.mkdir(parents=True, exist_ok=True)
-        results.save(saved)
+        results = measure(options, saved)
     print("\n" + text_report(results))
     _publish(results)
     return 0
@@ -59,20 +58,23 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def measure(options: argparse.Namespace) -> Results:
-    """Everything that ``options`` ask for."""
+def measure(options: argparse.Namespace, saved: Path) -> Results:
+    """Everything that ``options`` ask for; what is done is in ``saved`` even when the rest is interrupted."""
     results = Results(machine=machine_facts(), rounds=options.rounds, seed=SEED,
                       fleet=load_fleet(BENCH / "fleet.json"))
     for size in options.sizes:
         _with_space(size, lambda space: _rounds(results, space, options.rounds))
+        results.save(saved)
     if options.rounds_only:
         results.not_measured.update(writers="left out", month="left out")
     else:
         quick = max(options.sizes) < QUICK_BELOW_MEGABYTES
         _optional(results, "writers", lambda: _writers(results.reference() or SIZES[0], quick))
+        results.save(saved)
         _optional(results, "month", lambda: _month(min(MONTH_MEGABYTES, max(options.sizes))))
     results.complete = (set(SIZES) <= set(options.sizes) and options.rounds >= LEAST_ROUNDS
                         and not options.rounds_only)
+    results.save(saved)
     return results
 
 

@@ -27,9 +27,10 @@ CHANGED_SHARE = 0.01
 CLASS_ROWS = 25
 PATTERNS = ("scattered", "clustered")
 STUDENTS_PER_DRAFT = 0.2
-RUNS_PER_DRAFT = 2
+RUNS_PER_DRAFT, ITEMS_PER_RUN = 2, 8
 BATCH_DRAFTS = 25
 BUSY_TIMEOUT_SECONDS = 60.0
+TABLES = ("users", "drafts", "model_runs", "feedback_items")
 
 SCHEMA = """
 CREATE TABLE users (email TEXT PRIMARY KEY, name TEXT, password TEXT, role TEXT, status TEXT, last_active TEXT);
@@ -38,16 +39,19 @@ CREATE TABLE drafts (id INTEGER PRIMARY KEY, assignment_id INTEGER, student_emai
   hidden_by_student INTEGER);
 CREATE TABLE model_runs (id INTEGER PRIMARY KEY, draft_id INTEGER, model_id INTEGER, run_number INTEGER,
   timestamp TEXT, prompt TEXT, raw_response TEXT, status TEXT, error_message TEXT, duration_seconds REAL);
+CREATE TABLE feedback_items (id INTEGER PRIMARY KEY, model_run_id INTEGER, category_id INTEGER, type TEXT,
+  content TEXT, is_strength INTEGER, is_aggregated INTEGER);
 CREATE INDEX ix_drafts_assignment_student ON drafts (assignment_id, student_email);
 CREATE INDEX ix_model_runs_draft ON model_runs (draft_id);
+CREATE INDEX ix_feedback_items_run ON feedback_items (model_run_id);
 """
 # Frequencies in English, in per mille.
 LETTERS = {"e": 120, "t": 90, "a": 80, "o": 75, "i": 70, "n": 67, "s": 63, "h": 60, "r": 60, "d": 40, "l": 40, "u": 27,
            "c": 27, "m": 24, "w": 22, "f": 23, "g": 20, "y": 19, "p": 20, "b": 15, "v": 10, "k": 8}
 VOCABULARY_WORDS = 80_000
 PHRASES_PER_TEXT, PHRASE_WORDS = 10, (4, 9)
-# One in ten places of a text holds one of its phrases.
-WORDS_PER_PHRASE = 10
+# One in seven places of a text holds one of its phrases.
+WORDS_PER_PHRASE = 7
 
 
 class Essays:
@@ -58,6 +62,10 @@ class Essays:
         letters, weights = list(LETTERS), list(itertools.accumulate(LETTERS.values()))
         self._words = ["".join(rng.choices(letters, cum_weights=weights, k=rng.randint(2, 9)))
                        for _word in range(VOCABULARY_WORDS)]
+
+    def remark(self) -> str:
+        """One sentence."""
+        return " ".join(self.rng.choices(self._words, k=self.rng.randint(15, 40)))
 
     def text(self, least_places: int, most_places: int) -> str:
         """Between ``least_places`` and ``most_places`` words or phrases, about ten bytes each."""
@@ -108,8 +116,11 @@ def _insert_batch(database: sqlite3.Connection, rng: random.Random, essays: Essa
     database.executemany("INSERT INTO drafts VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                          (_draft(rng, essays, number, known) for number in drafts))
     for run, draft in itertools.product(range(1, RUNS_PER_DRAFT + 1), drafts):
-        database.execute("INSERT INTO model_runs VALUES (NULL,?,?,?,?,?,?,?,NULL,?)",
-                         _model_run(rng, essays, draft, run))
+        added = database.execute("INSERT INTO model_runs VALUES (NULL,?,?,?,?,?,?,?,NULL,?)",
+                                 _model_run(rng, essays, draft, run)).lastrowid
+        database.executemany("INSERT INTO feedback_items VALUES (NULL,?,?,?,?,?,0)",
+                             ((added, item % 4 + 1, "remark", essays.remark(), item % 2)
+                              for item in range(ITEMS_PER_RUN)))
     database.execute("COMMIT")
 
 
@@ -139,7 +150,7 @@ def change_rows(path: Path, pattern: str, seed: int) -> int:
     database = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
     database.execute("BEGIN IMMEDIATE")
     changed = 0
-    for table in ("users", "drafts", "model_runs"):
+    for table in TABLES:
         (rows,) = database.execute(f"SELECT max(rowid) FROM {table}").fetchone()
         for row in changed_rows(rng, rows, pattern):
             _change_row(database, rng, essays, table, row)
@@ -172,6 +183,8 @@ def _change_row(database: sqlite3.Connection, rng: random.Random, essays: Essays
         essay = essays.text(400, 900)
         database.execute("UPDATE drafts SET content = ?, word_count = ?, submission_date = ? WHERE id = ?",
                          (essay, essay.count(" ") + 1, moment(rng), row))
+    elif table == "feedback_items":
+        database.execute("UPDATE feedback_items SET content = ? WHERE id = ?", (essays.remark(), row))
     else:
         database.execute("UPDATE model_runs SET prompt = ?, raw_response = ?, timestamp = ? WHERE id = ?",
                          (essays.text(450, 950), essays.text(150, 400), moment(rng), row))

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from .figures import Summary
 from .results import Results
@@ -64,7 +65,8 @@ def _by_size(axes: Any, results: Results, operation: str, label: str, value: Cal
     else:
         axes.set_yscale("log")
     axes.set_xticks(results.sizes(), [f"{size:g} MB" for size in results.sizes()])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("size of the database")
     axes.set_ylabel(label)
 

@@ -17,6 +17,7 @@ from ansible_collections.feedforward.maintenance.benchmarks.data import (
     CLASS_ROWS,
     PAGE_SIZE,
     PATTERNS,
+    TABLES,
     build_database,
     change_rows,
     changed_rows,
@@ -36,7 +37,7 @@ def rows(path: Path) -> dict[tuple[str, int], str]:
     """Table and rowid with the digest of the row."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     found = {(table, row[0]): hashlib.sha256(repr(row).encode()).hexdigest()
-             for table in ("users", "drafts", "model_runs")
+             for table in TABLES
              for row in database.execute(f"SELECT rowid, * FROM {table}")}
     database.close()
     return found
