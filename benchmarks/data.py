@@ -50,8 +50,8 @@ LETTERS = {"e": 120, "t": 90, "a": 80, "o": 75, "i": 70, "n": 67, "s": 63, "h": 
            "c": 27, "m": 24, "w": 22, "f": 23, "g": 20, "y": 19, "p": 20, "b": 15, "v": 10, "k": 8}
 VOCABULARY_WORDS = 80_000
 PHRASES_PER_TEXT, PHRASE_WORDS = 10, (4, 9)
-# One in seven places of a text holds one of its phrases.
-WORDS_PER_PHRASE = 7
+# One in eight places of a text holds one of its phrases.
+WORDS_PER_PHRASE = 8
 
 
 class Essays:
