@@ -11,7 +11,7 @@ COLLECTIONS := $(CURDIR)/.build/collections
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-dev dist demo test test-list lint unit integration system sanity molecule newest scenario \
-	bed-down docs changelog lock clean
+	bed-down bench docs changelog lock clean
 
 help: ## this list
 	@echo "Prerequisites: git make python3-venv"
@@ -35,6 +35,11 @@ scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox
 
 bed-down: ## remove the test hosts of this checkout
 	@testbed/bed down
+
+bench: ## measure against other tools; make bench SIZE=10 RUNS=1 is a quick look
+	@tools/venv.sh bench .venv-bench
+	@.venv-bench/bin/python tools/prerequisites.py requirements/debian-bench.txt
+	@.venv-bench/bin/python -m benchmarks $(if $(SIZE),--sizes "$(SIZE)") $(if $(RUNS),--rounds "$(RUNS)")
 
 venv: ## .venv with what a controller needs
 	@tools/venv.sh runtime

@@ -23,6 +23,8 @@ resolve runtime "${PYTHON:-python3}"
 { header runtime; cat "$work/runtime.pins"; } >runtime.txt
 resolve dev "${PYTHON:-python3}"
 { header dev; echo "-r runtime.txt"; grep -vxFf "$work/runtime.pins" "$work/dev.pins"; } >dev.txt
+resolve bench "${PYTHON:-python3}"
+{ header bench; cat "$work/bench.pins"; } >bench.txt
 resolve newest "${PYTHON_NEWEST:-python3.13}"
 { header newest; cat "$work/newest.pins"; } >newest.txt
 git diff --stat -- .

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from stages import ROOT
 
@@ -17,29 +19,29 @@ PACKAGE_OF = {"systemd-analyze": "systemd"}
 """Where a program has not the name of its package."""
 
 
-def packages() -> list[str]:
-    """The Debian packages that the tests use."""
-    lines = PACKAGES.read_text(encoding="utf-8").splitlines()
+def packages(file: Path) -> list[str]:
+    """The Debian packages that stand in ``file``."""
+    lines = file.read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def install_packages() -> None:
-    """As root on a Debian, install what is missing; elsewhere say how to. A failure shows in the stages it affects."""
+def install_packages(file: Path = PACKAGES) -> None:
+    """As root on a Debian, install what is missing; elsewhere say how to. A failure shows in what needs them."""
     if shutil.which("dpkg-query") is None:
         return
     query = subprocess.run(
-        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *packages()],
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *packages(file)],
         capture_output=True,
         text=True,
         check=False,
     )
     present = {line.split()[0] for line in query.stdout.splitlines() if line.endswith(" installed")}
-    missing = [package for package in packages() if package not in present]
+    missing = [package for package in packages(file) if package not in present]
     if not missing:
         return
     install = ["apt-get", "install", "--yes", *missing]
     if os.geteuid() != 0:
-        print(f"Not root, so nothing is installed. For all tests, type as root:  {' '.join(install)}")
+        print(f"Not root, so nothing is installed. For everything, type as root:  {' '.join(install)}")
         return
     print(f"Installing {' '.join(missing)}", flush=True)
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
@@ -60,3 +62,7 @@ def lacks(needs: Iterable[str]) -> str:
         elif shutil.which(need) is None:
             reasons.append(f"{need} was not found: type  apt-get install -y {PACKAGE_OF.get(need, need)}")
     return "; ".join(reasons)
+
+
+if __name__ == "__main__":
+    install_packages(Path(sys.argv[1]))

@@ -4,12 +4,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Makes or refreshes a virtual environment from a pinned requirements file; does nothing when it is up to date.
-# Usage: tools/venv.sh runtime|dev|newest [DIRECTORY] [PYTHON]
+# Usage: tools/venv.sh runtime|dev|newest|bench [DIRECTORY] [PYTHON]
 #   runtime  what a playbook needs      dev  runtime and all test tools      newest  the newest ansible-core with molecule
+#   bench    plots for `make bench`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-set_name=${1:?runtime, dev or newest}
+set_name=${1:?runtime, dev, newest or bench}
 directory=${2:-.venv}
 python=${3:-${PYTHON:-python3}}
 requirements=requirements/$set_name.txt
