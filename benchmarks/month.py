@@ -84,7 +84,7 @@ def _our_arm(space: Workspace, command: Command, name: str, full_every_days: int
 
 def _longer_chain(command: Command, full_every_days: int) -> list[str]:
     """Chains end after a week unless the command is told otherwise."""
-    return command.choose("--chain-length", str(max(full_every_days, WEEK_DAYS)), str(WEEK_DAYS))
+    return command.choose("--chain-limit", str(max(full_every_days, WEEK_DAYS)), str(WEEK_DAYS))
 
 
 def _peer_arm(space: Workspace, peer: Subject) -> Arm:

@@ -84,7 +84,7 @@ def test_options_that_the_command_does_not_know() -> None:
     assert old.choose("--compression", "gzip", "gzip") == []
     with pytest.raises(NotMeasured, match="does not know --compression"):
         old.choose("--compression", "zstd", "gzip")
-    with pytest.raises(NotMeasured, match="does not know --chain-length"):
-        old.choose("--chain-length", "30", "7")
+    with pytest.raises(NotMeasured, match="does not know --chain-limit"):
+        old.choose("--chain-limit", "30", "7")
     new = Command(Path("p"), "python3", Path("c"), frozenset({"--compression"}))
     assert new.choose("--compression", "gzip", "gzip") == ["--compression", "gzip"]
