@@ -49,13 +49,6 @@ class Step:
     variables: Optional[dict[str, Any]] = None
 
 
-class _Variables(dict[str, Any]):
-    """Variables that the lookup, which copies them in depth for each template, may share: templates only read."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Variables:
-        return _Variables(self)
-
-
 class ActionModule(ActionBase):
     """The look only saves work: what does not look right is left to the stock modules, which decide."""
 
@@ -98,7 +91,7 @@ class ActionModule(ActionBase):
     def _digest(self, step: Step, task_vars: dict[str, Any]) -> str:
         """SHA-256 of a file as its template makes it."""
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
-        (content,) = lookup.run([step.src], _Variables({**task_vars, **(step.variables or {})}))
+        (content,) = lookup.run([step.src], {**task_vars, **(step.variables or {})})
         return hashlib.sha256(str(content).encode("utf-8")).hexdigest()
 
     def _template(self, step: Step, owner: dict[str, str], task_vars: dict[str, Any]) -> dict[str, Any]:
