@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import yaml
 from module_support import ROOT
 
 ROLES = ROOT / "roles"
@@ -53,6 +54,7 @@ CASES = {
 SCHEDULE = {
     "ansible_facts": {"service_mgr": "systemd"}, "schedule_jobs": [JOB], "schedule_state": "present",
     "schedule_scheduler": "systemd", "schedule_documentation": "", "schedule_failure_command": "/bin/true",
+    **yaml.safe_load((ROLES / "_schedule" / "tasks" / "main.yml").read_text())[0]["vars"],
 }  # fmt: skip
 
 
@@ -60,8 +62,8 @@ def steps(work, number, role, variables):
     """Tasks that load the roles' own variables, then those of the case, and check them."""
     case = work / f"{number}.json"
     case.write_text(json.dumps({**SCHEDULE, "backup_state": "present", **variables}))
-    files = [ROLES / name / part / "main.yml" for name in ("application", "backup", "_schedule")
-             for part in ("defaults", "vars") if (ROLES / name / part / "main.yml").exists()]  # fmt: skip
+    files = [ROLES / name / part / "main.yml" for name in ("application", "backup")
+             for part in ("defaults", "vars")]  # fmt: skip
     tasks = [{"ansible.builtin.include_vars": {"file": str(path)}} for path in (*files, case)]
     check = {"file": str(ROLES / role / "tasks" / "check.yml"), "apply": {"ignore_errors": True}}
     return [*tasks, {"ansible.builtin.include_tasks": check}]
