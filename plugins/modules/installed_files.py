@@ -12,7 +12,7 @@ version_added: 1.0.0
 short_description: Bring many directories and templated files of a host up to date
 description:
   - Renders all templates on the controller, looks once at all paths of the host, and leaves what differs to
-    M(ansible.builtin.template) and M(ansible.builtin.file).
+    C(ansible.builtin.template) and C(ansible.builtin.file).
   - So a host on which nothing differs costs one module, however many files there are. What is written, validated,
     predicted and shown as a diff is what those two modules would.
   - Directories come first, then what is to be absent, then the files in their order.
@@ -57,7 +57,7 @@ options:
     suboptions:
       src:
         description:
-          - The template, as M(ansible.builtin.template) finds it.
+          - The template, as C(ansible.builtin.template) finds it.
         type: str
         required: true
       dest:

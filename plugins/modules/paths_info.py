@@ -12,7 +12,7 @@ version_added: 1.0.0
 short_description: Look at many paths of a host at once
 description:
   - Says of each path what lies there, whose it is, and with which content. Links are not followed.
-  - What a loop over M(ansible.builtin.stat) would ask in one call each is asked in one call.
+  - What a loop over C(ansible.builtin.stat) would ask in one call each is asked in one call.
 author:
   - FeedForward maintenance contributors (@feedforward)
 extends_documentation_fragment:
@@ -41,8 +41,6 @@ options:
       - Whether to read the content of regular files, for RV(paths[].sha256).
     type: bool
     default: false
-seealso:
-  - module: ansible.builtin.stat
 """
 
 EXAMPLES = r"""
