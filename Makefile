@@ -11,7 +11,7 @@ COLLECTIONS := $(CURDIR)/.build/collections
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-dev dist demo test test-list lint unit integration system sanity molecule newest scenario \
-	bed-down bench docs changelog lock clean
+	bed-down bench bench-fleet docs changelog lock clean
 
 help: ## this list
 	@echo "Prerequisites: git make python3-venv"
@@ -32,6 +32,9 @@ lint unit integration system sanity molecule newest: venv-dev ## one group of th
 
 scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox
 	@tools/scenario.sh "$(NAME)"
+
+bench-fleet: venv-dev dist ## what a run on a configured fleet costs, on 1, 4 and 16 booted hosts (root)
+	@.venv/bin/python benchmarks/fleet.py
 
 bed-down: ## remove the test hosts of this checkout
 	@testbed/bed down

@@ -50,31 +50,33 @@ class ActionModule(ActionBase):
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
+            there = host_files.look(self, destinations, task_vars or {})
             for dest in destinations:
-                changed |= self._install(local, hashlib.sha256(content).hexdigest(), dest, options, task_vars or {},
-                                         diffs)
+                changed |= self._install(local, hashlib.sha256(content).hexdigest(), there[dest], options,
+                                         task_vars or {}, diffs)
         finally:
             os.unlink(local)
         result.update(changed=changed, dest=options["dest"], copies=options["copies"], version=VERSION,
                       sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content), diff=diffs)
         return result
 
-    def _install(self, local: str, sha256: str, dest: str, options: dict[str, Any], task_vars: dict[str, Any],
-                 diffs: list[dict[str, Any]]) -> bool:
+    def _install(self, local: str, sha256: str, there: dict[str, Any], options: dict[str, Any],
+                 task_vars: dict[str, Any], diffs: list[dict[str, Any]]) -> bool:
         """Brings one place up to date; True when it changed or, in check mode, would. Adds its diff to ``diffs``."""
-        there = host_files.run_module(self, "stat", {
-            "path": dest, "get_checksum": True, "checksum_algorithm": "sha256", "follow": False}, task_vars)["stat"]
-        if there.get("isdir"):
+        dest = there["path"]
+        if there["type"] == "directory":
             raise AnsibleActionFail(f"{dest}: this is a directory on the host. Give the full path of the command.")
-        attributes = {name: options[name] for name in ("mode", "owner", "group")}
-        if there.get("checksum") == sha256:
+        attributes = {name: options[name] for name in ("mode", "owner", "group") if options[name] is not None}
+        if there.get("sha256") == sha256:
+            if all(there[name] == value for name, value in attributes.items()):
+                return False
             corrected = host_files.run_module(self, "file", {"path": dest, "state": "file", **attributes}, task_vars)
             if corrected.get("changed"):
                 diffs.append(corrected.get("diff", {}))
             return bool(corrected.get("changed"))
-        version = self._installed_version(dest) if there["exists"] else None
+        version = None if there["type"] == "absent" else self._installed_version(dest)
         diffs.append({"before_header": dest, "after_header": dest,
-                      "before": {"sha256": there.get("checksum"), "version": version},
+                      "before": {"sha256": there.get("sha256"), "version": version},
                       "after": {"sha256": sha256, "version": VERSION}})
         if not self._task.check_mode:
             host_files.place_file(self, local, dest, task_vars, **attributes)

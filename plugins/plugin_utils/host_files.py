@@ -21,14 +21,24 @@ from ansible.utils.hashing import checksum
 
 
 def run_module(action: Any, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-    """Runs a module of ansible-core on the host; options that are None are left out. Raises AnsibleActionFail."""
+    """Runs a module on the host; options that are None are left out. Raises AnsibleActionFail.
+
+    A ``name`` without a dot is one of ansible-core.
+    """
     given = {option: value for option, value in arguments.items() if value is not None}
-    result = action._execute_module(module_name=f"ansible.legacy.{name}", module_args=given, task_vars=task_vars)
+    qualified = name if "." in name else f"ansible.legacy.{name}"
+    result = action._execute_module(module_name=qualified, module_args=given, task_vars=task_vars)
     if result.get("failed"):
         reason = result.get("msg") or result.get("module_stderr") or "it gave no reason"
         raise AnsibleActionFail(f"{arguments.get('dest') or arguments.get('path') or arguments.get('paths')}: the "
                                 f"module {name} failed on the host: {' '.join(str(reason).split())}")
     return result
+
+
+def look(action: Any, paths: list[str], task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What lies at each path, with the SHA-256 of files, as the module paths_info says it. Raises AnsibleActionFail."""
+    found = run_module(action, "feedforward.maintenance.paths_info", {"paths": paths, "checksum": True}, task_vars)
+    return dict(zip(paths, found["paths"]))
 
 
 def place_file(action: Any, local_path: str, dest: str, task_vars: dict[str, Any], *, mode: str,

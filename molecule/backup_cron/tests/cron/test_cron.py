@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support import FAILURES, KEY_FILE, archives, ask, until, writes_again
+from support import FAILURES, KEY_FILE, MOST_EXECUTIONS, ROOT, archives, ask, run_again, until, writes_again
 
 JOBS = {
     "backup-database": "* * * * *",
@@ -92,3 +92,18 @@ def test_a_restore_leaves_a_safety_copy(host):
         host.check_output("systemctl start feedforward cron")
     writes_again(host)
     assert host.check_output("find /opt/feedforward/data -maxdepth 1 -name '*.before-restore-*' -perm 0700")
+
+
+def test_a_run_that_finds_nothing_to_do_sends_few_modules(host):
+    output, executions = run_again(host, ROOT / "molecule" / "backup_cron" / "converge.yml")
+    assert "changed=0" in output, output
+    assert 0 < len(executions) <= MOST_EXECUTIONS, executions
+
+
+def test_an_entry_that_was_changed_by_hand_is_put_right(host):
+    entry = "/etc/cron.d/feedforward-backup-logs"
+    before = host.check_output(f"sha256sum {entry}")
+    host.check_output(f"sed -i 's/^30 2/31 3/' {entry}")
+    output, _executions = run_again(host, ROOT / "molecule" / "backup_cron" / "converge.yml")
+    assert "changed=1" in output, output
+    assert host.check_output(f"sha256sum {entry}") == before

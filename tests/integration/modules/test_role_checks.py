@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles refuse before they touch a host: each wrong variable by a message of its own."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+from module_support import ROOT
+
+ROLES = ROOT / "roles"
+JOB = {"name": "app-job", "description": "A job", "command": ["/bin/true"], "time": "0 2 * * *", "watches": [],
+       "reads": [], "writes": ["/srv"], "capabilities": [], "system_calls": []}  # fmt: skip
+# Role -> (variables, words of the message; none where nothing is wrong).
+CASES = {
+    "application": [
+        ({}, None),
+        ({"application_service": ""}, None),
+        ({"application_databases": "/srv/app.db"}, "texts where a list is needed: application_databases."),
+        ({"application_state": "absent", "backup_state": "present"}, "the jobs would have no command to run"),
+        ({"application_name": "An App"}, 'application_name="An App"'),
+        ({"application_user": "x\ny"}, "cannot be used in the names of files and units"),
+        ({"application_service": "app.timer"}, "a service ends with '.service'"),
+        ({"application_home": "/srv/../app"}, '"/srv/../app"'),
+        ({"application_logs_paths": ["/srv/a\nb"]}, "control characters or a slash at its end"),
+        ({"application_databases": []}, "is empty or names a database twice"),
+        ({"application_databases": ["/a", "/a"]}, "is empty or names a database twice"),
+    ],
+    "backup": [
+        ({}, None),
+        ({"backup_full_schedule": ""}, None),
+        ({"backup_directory": "backups"}, 'cannot be used: "backups"'),
+        ({"backup_key_file": "/backups/feedforward/key"}, "would get their key"),
+        ({"backup_nice": 20}, "out of its range"),
+        ({"backup_deadline_seconds": 10, "backup_timeout_seconds": 9}, "out of its range"),
+        ({"backup_full_max_age_hours": 0}, "out of its range"),
+        ({"backup_logs_schedule": "61 * * * *"}, "minute '61'"),
+        ({"backup_key": "short"}, "backup_key is not 32 random bytes"),
+    ],
+    "_schedule": [
+        ({}, None),
+        ({"schedule_jobs": []}, None),
+        ({"schedule_jobs": [{**JOB, "name": "a.b"}]}, 'The job "a.b" cannot be scheduled'),
+        ({"schedule_jobs": [JOB, {**JOB, "command": ["true"]}]}, 'The job "app-job" cannot be scheduled'),
+        ({"schedule_jobs": [{**JOB, "description": "two\nlines"}]}, "a line break"),
+        ({"schedule_jobs": [{**JOB, "writes": ["srv"]}]}, 'begin with \'/\''),
+        ({"schedule_jobs": [{**JOB, "time": "* * * *"}]}, "cron expression '* * * *'"),
+        ({"ansible_facts": {"service_mgr": "sysvinit"}}, "Choose the scheduler 'cron' for this host"),
+        ({"ansible_facts": {"service_mgr": "sysvinit"}, "schedule_scheduler": "cron"}, None),
+    ],
+}  # fmt: skip
+SCHEDULE = {
+    "ansible_facts": {"service_mgr": "systemd"}, "schedule_jobs": [JOB], "schedule_state": "present",
+    "schedule_scheduler": "systemd", "schedule_documentation": "", "schedule_failure_command": "/bin/true",
+    **yaml.safe_load((ROLES / "_schedule" / "tasks" / "main.yml").read_text())[0]["vars"],
+}  # fmt: skip
+
+
+def steps(work, number, role, variables):
+    """Tasks that load the roles' own variables, then those of the case, and check them."""
+    case = work / f"{number}.json"
+    case.write_text(json.dumps({**SCHEDULE, "backup_state": "present", **variables}))
+    files = [ROLES / name / part / "main.yml" for name in ("application", "backup")
+             for part in ("defaults", "vars")]  # fmt: skip
+    tasks = [{"ansible.builtin.include_vars": {"file": str(path)}} for path in (*files, case)]
+    check = {"file": str(ROLES / role / "tasks" / "check.yml"), "apply": {"ignore_errors": True}}
+    return [*tasks, {"ansible.builtin.include_tasks": check}]
+
+
+def test_each_wrong_variable_is_refused_with_its_own_words(ansible, tmp_path):
+    cases = [(role, *case) for role, of_role in CASES.items() for case in of_role]
+    tasks = [task for number, (role, variables, _words) in enumerate(cases)
+             for task in steps(tmp_path, number, role, variables)]  # fmt: skip
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    run = ansible.run_playbook(playbook, "localhost,", arguments=["--connection=local"])
+    results = [result for result in run.results if {"ansible_included_var_files", "include"}.isdisjoint(result)]
+    assert len(results) == len(cases)
+    for result, (role, variables, words) in zip(results, cases):
+        assert bool(result.get("failed")) == (words is not None), (role, variables, result)
+        assert words is None or words in result["msg"], (role, variables, result)
