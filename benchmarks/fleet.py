@@ -26,8 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "testbed"))
 
-from bed import Bed, BedError
-from machine import INOTIFY
+from bed import Bed
+from machine import INOTIFY, BedError
 
 BED = "bench"
 WORK = ROOT / ".build" / "bench" / "fleet"
