@@ -57,7 +57,7 @@ docs: venv-dev ## write the README of each role from its argument specs
 	@.venv/bin/python tools/role_docs.py
 
 changelog: venv-dev dist ## write CHANGELOG.md from changelogs/fragments and the plugins' documentation
-	@ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) .venv/bin/antsibull-changelog release \
+	@PATH=$(CURDIR)/.venv/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) antsibull-changelog release \
 		--reload-plugins --refresh --update-existing
 
 lock: ## pin requirements/*.in anew
