@@ -290,7 +290,7 @@ def main():
 
 def restore(options, check):
     """The module's result for its options."""
-    plan = plan_restore(_request(options))
+    plan = plan_restore(_request(options), verify=check)
     planned = plan.as_dict()
     if check:
         facts = {**planned, "action": "planned", "safety_copy": None}

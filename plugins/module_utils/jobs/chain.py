@@ -16,6 +16,10 @@ from ..errors import ArchiveError, from_oserror
 from ..files import CHUNK_BYTES
 
 
+class MissingBaseError(ArchiveError):
+    """An archive that another one needs is not beside it, or is another archive: the next step names what to fetch."""
+
+
 @dataclass(frozen=True)
 class Link:
     """One archive of a chain."""
@@ -39,8 +43,9 @@ def read_chain(path: str, ring: Optional[KeyRing], *, check_name: bool = True) -
 def _base_of(link: Link, base: Base, ring: Optional[KeyRing]) -> Link:
     path = os.path.join(os.path.dirname(link.path), base.name)
     if not os.path.lexists(path):
-        raise ArchiveError(link.path, f"it holds only the pages that changed since {base.name}, which is missing",
-                           f"Fetch {base.name} (SHA-256 {base.sha256}) into {os.path.dirname(path)}, then run again")
+        raise MissingBaseError(
+            link.path, f"it holds only the pages that changed since {base.name}, which is missing",
+            f"Fetch {base.name} (SHA-256 {base.sha256}) into {os.path.dirname(path)}, then run again")
     manifest = read_manifest(path, ring)
     found, wanted = link.manifest, manifest.base
     same = (manifest.application, manifest.kind, manifest.sequence) == (found.application, found.kind, base.sequence)
@@ -54,10 +59,10 @@ def _same_databases(one: Manifest, other: Manifest) -> bool:
         (d.name, d.source, d.page_size) for d in other.databases]
 
 
-def wrong_base(path: str, base: Base) -> ArchiveError:
+def wrong_base(path: str, base: Base) -> MissingBaseError:
     """The error for a file that has the name of the base and is not the base."""
-    return ArchiveError(path, f"the archive {base.name} beside it is not the one that it was made on",
-                        f"Fetch the {base.name} whose SHA-256 is {base.sha256}, or restore another archive")
+    return MissingBaseError(path, f"the archive {base.name} beside it is not the one that it was made on",
+                            f"Fetch the {base.name} whose SHA-256 is {base.sha256}, or restore another archive")
 
 
 def extract_tables(link: Link, ring: Optional[KeyRing], directory: str) -> None:

@@ -13,15 +13,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
-from ..errors import BusyError, DestinationError, RestoreError
+from ..errors import ArchiveError, BusyError, DestinationError, RestoreError
 from ..files import remove_leftovers
 from ..sqlite.exclusive import lock_database
 from ..sqlite.holders import Holders, find_holders
 from ..units import Progress, format_bytes, utc_now
 from . import safety
+from .chain import MissingBaseError
 from .collect import SIDECARS
 from .restore_journal import Journal, Rename, journal_path, perform, resolve
-from .restore_plan import RestorePlan, RestoreRequest, existing_parent, plan_restore
+from .restore_plan import RestorePlan, RestoreRequest, does_not_verify, existing_parent, plan_restore
 from .safety import Moved, SafetyCopy
 from .stage import Staged, requested_rights, stage
 
@@ -67,7 +68,7 @@ class _Clock:
 
 def run_restore(request: RestoreRequest, *, check: bool = False, progress: Optional[Progress] = None) -> RestoreResult:
     """Plans and, without ``check``, applies."""
-    plan = plan_restore(request, progress=progress)
+    plan = plan_restore(request, verify=check, progress=progress)
     if check:
         return RestoreResult(plan.changed, "planned", plan.archive, _steps(plan), warnings=plan.warnings)
     return apply_restore(plan, progress=progress)
@@ -97,7 +98,7 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
             remove_leftovers(directory)
         refuse_holders(plan.database_targets, plan.request.accept_unknown_holders)
         clock.lap("preflight")
-        staged = stage(plan, progress)
+        staged = _stage(plan, progress)
         clock.lap("unpack and check")
         try:
             copy = _swap(plan, staged)
@@ -109,6 +110,15 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
     return RestoreResult(True, "restored", plan.archive, _steps(plan), copy.path if copy else None,
                          tuple(staged.rows.items()), tuple(clock.phases), resolved, expired,
                          plan.warnings + tuple(staged.warnings), clock.seconds)
+
+
+def _stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
+    try:
+        return stage(plan, progress)
+    except MissingBaseError:
+        raise
+    except ArchiveError as error:
+        raise does_not_verify(plan.archive, error.cause) from error
 
 
 def _counted(plan: RestorePlan) -> tuple[tuple[str, dict[str, int]], ...]:

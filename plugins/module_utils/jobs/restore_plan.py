@@ -15,6 +15,7 @@ from typing import Any, Optional
 from ..archive.digests import MemberDigest
 from ..archive.keys import KeyRing, load_ring
 from ..archive.manifest import DatabaseEntry, FileEntry, Manifest
+from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
 from ..errors import ArchiveError, MaintenanceError, RestoreError, SourceError, UsageError
 from ..files import free_bytes, owner_names, scratch_directory, sha256_file
@@ -22,6 +23,7 @@ from ..sqlite import snapshot
 from ..sqlite.holders import Holders, find_holders
 from ..sqlite.inspect import inspect
 from ..units import Progress, iso, parse_time
+from .chain import MissingBaseError
 from .check import check_archive
 from .collect import PARTS
 from .restore_journal import journal_path
@@ -73,7 +75,8 @@ class RestoreStep:
 @dataclass(frozen=True)
 class RestorePlan:
     """``needs`` tells for each directory that is written to the bytes needed and the bytes free; ``holders`` for
-    each database who has it open; ``pending`` are targets with an interrupted restore, which is ended first."""
+    each database who has it open; ``pending`` are targets with an interrupted restore, which is ended first;
+    ``verified`` False: the archive is verified while it is unpacked, which is before anything is replaced."""
 
     request: RestoreRequest
     archive: str
@@ -87,6 +90,7 @@ class RestorePlan:
     holders: tuple[tuple[str, Holders], ...]
     pending: tuple[str, ...]
     warnings: tuple[str, ...]
+    verified: bool = True
 
     @property
     def changed(self) -> bool:
@@ -112,8 +116,11 @@ class RestorePlan:
         }
 
 
-def plan_restore(request: RestoreRequest, *, progress: Optional[Progress] = None) -> RestorePlan:
+def plan_restore(request: RestoreRequest, *, verify: bool = True, progress: Optional[Progress] = None) -> RestorePlan:
     """Finds the archive, verifies it in full, and compares it with what is there.
+
+    ``verify`` False: the plan is applied at once, which verifies all that it unpacks. Then only the head of an archive
+    is read here, unless files are restored or nothing would change, which no unpacking would prove.
 
     Raises ArchiveError (none, damaged, does not hold what is wanted), KeyFileError, UsageError, RestoreError (a
     target that cannot be one; an older schema). Who holds the database is told, not judged.
@@ -121,14 +128,12 @@ def plan_restore(request: RestoreRequest, *, progress: Optional[Progress] = None
     _validate(request)
     ring = load_ring(request.key_file) if request.key_file else None
     entry = _find(request, ring)
-    checked = check_archive(entry.path, ring, level="checksums", progress=progress)
-    if checked.verdict == "unknown" and checked.error is not None:
-        # A wrong key is not damage.
-        raise checked.error
-    if checked.verdict != "passed" or checked.manifest is None:
-        raise ArchiveError(entry.path, f"it does not verify: {'; '.join(checked.problems)}",
-                           "Restore another archive: 'list' shows what there is; nothing was changed")
-    manifest = checked.manifest
+    verify = verify or request.parts != ("databases",)
+    members: tuple[MemberDigest, ...] = ()
+    manifest = None if verify else _head(entry, ring)
+    if manifest is None:
+        verify = True
+        manifest, members = _verified(entry, ring, progress)
     warnings = list(manifest.warnings)
     if ring is not None and not manifest.encrypted:
         warnings.append(f"{entry.name} is not encrypted: whoever may write to its directory could have made it")
@@ -137,7 +142,7 @@ def plan_restore(request: RestoreRequest, *, progress: Optional[Progress] = None
     for item in _chosen_databases(request, entry, manifest):
         step = _database_step(request, item, pending, warnings, progress)
         steps.append(step)
-    digests = {member.name: member for member in checked.members}
+    digests = {member.name: member for member in members}
     for file in manifest.files:
         if file.part not in request.parts:
             continue
@@ -148,10 +153,38 @@ def plan_restore(request: RestoreRequest, *, progress: Optional[Progress] = None
     if not steps:
         raise ArchiveError(entry.path, f"it holds nothing of {', '.join(request.parts)}",
                            "Choose other parts or an archive of kind full")
+    if not verify and all(step.action in ("unchanged", "adjust") for step in steps):
+        verify = True
+        _verified(entry, ring, progress)
     targets = [s.target for s in steps if s.kind == "database" and s.action in ("create", "replace")]
     holders = tuple((target, find_holders(target)) for target in targets)
     return RestorePlan(request, entry.path, entry.name, entry.kind, parse_time(manifest.created_at), manifest, ring,
-                       tuple(steps), _needs(steps), holders, tuple(pending), tuple(warnings))
+                       tuple(steps), _needs(steps), holders, tuple(pending), tuple(warnings), verify)
+
+
+def _verified(entry: Entry, ring: Optional[KeyRing],
+              progress: Optional[Progress]) -> tuple[Manifest, tuple[MemberDigest, ...]]:
+    checked = check_archive(entry.path, ring, level="checksums", progress=progress)
+    if checked.error is not None and (checked.verdict == "unknown" or isinstance(checked.error, MissingBaseError)):
+        # A wrong key and a base that lies elsewhere are no damage.
+        raise checked.error
+    if checked.verdict != "passed" or checked.manifest is None:
+        raise does_not_verify(entry.path, "; ".join(checked.problems))
+    return checked.manifest, checked.members
+
+
+def _head(entry: Entry, ring: Optional[KeyRing]) -> Optional[Manifest]:
+    """The manifest; None where it cannot be read, for which a verification finds the right words."""
+    try:
+        return read_manifest(entry.path, ring)
+    except MaintenanceError:
+        return None
+
+
+def does_not_verify(path: str, cause: str) -> ArchiveError:
+    """The error for an archive that cannot be restored because it is damaged."""
+    return ArchiveError(path, f"it does not verify: {cause}",
+                        "Restore another archive: 'list' shows what there is; nothing was changed")
 
 
 def _validate(request: RestoreRequest) -> None:

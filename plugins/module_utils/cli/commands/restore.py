@@ -65,7 +65,7 @@ def run(context: Context) -> int:
     settings = context.settings()
     request = _request(options, settings)
     with context.progress() as progress:
-        plan = plan_restore(request, progress=progress)
+        plan = plan_restore(request, verify=options.dry_run or not options.yes, progress=progress)
     if options.dry_run:
         context.output.show(plan.as_dict(), plan_lines(plan, utc_now()))
         return 0

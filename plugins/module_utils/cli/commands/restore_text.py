@@ -20,7 +20,10 @@ from ..text import aged, count, table
 def plan_lines(plan: RestorePlan, now: datetime) -> Iterator[Line]:
     """The archive with its age, every target, who holds it, the room, the safety copies."""
     key = f", encrypted with key {plan.manifest.key_id}" if plan.manifest.encrypted else ""
-    yield Line(f"Archive: {plan.archive}, verified", Mark.GOOD)
+    if plan.verified:
+        yield Line(f"Archive: {plan.archive}, verified", Mark.GOOD)
+    else:
+        yield Line(f"Archive: {plan.archive}, to be verified before anything is replaced")
     yield Line(f"of application {plan.manifest.application} on {plan.manifest.host}, made "
                f"{aged(plan.created_at, now)}{key}", indent=1)
     for target in plan.pending:

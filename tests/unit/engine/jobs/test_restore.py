@@ -296,3 +296,37 @@ def test_another_kind_than_there_is_names_those_that_there_are(site: Site) -> No
     site.backup()
     with pytest.raises(errors.ArchiveError, match="holds archives of kind database"):
         site.restore(kind="full")
+
+
+def test_a_damaged_archive_restores_nothing_whether_something_would_change_or_not(site: Site) -> None:
+    """A run reads the archive once, while it unpacks; where nothing is unpacked it is read for its own sake."""
+    # Several segments, so that the head of the archive can still be read.
+    site.sql("INSERT INTO drafts(content) SELECT hex(randomblob(300000)) FROM drafts LIMIT 8")
+    path = site.backup().archive
+    size = os.path.getsize(path)
+    flip(path, size - 700)
+    before = site.tree()
+    with pytest.raises(errors.ArchiveError, match="does not verify"):
+        site.restore()
+    assert site.tree() == before
+    site.sql("UPDATE drafts SET content = 'later'")
+    before = site.tree()
+    with pytest.raises(errors.ArchiveError, match="does not verify"):
+        site.restore()
+    target = os.path.join(site.root, "elsewhere.db")
+    with pytest.raises(errors.ArchiveError, match="does not verify"):
+        site.restore(target=target)
+    assert site.tree() == before and not os.path.lexists(target)
+    assert [name for name in os.listdir(site.root) if name.startswith(".")] == []
+
+
+def test_a_plan_that_is_only_shown_verifies_the_archive(site: Site) -> None:
+    # Several segments, so that the head of the archive can still be read.
+    site.sql("INSERT INTO drafts(content) SELECT hex(randomblob(300000)) FROM drafts LIMIT 8")
+    path = site.backup().archive
+    site.sql("UPDATE drafts SET content = 'later'")
+    assert not plan_restore(site.restore_request(), verify=False).verified
+    assert plan_restore(site.restore_request()).verified
+    flip(path, os.path.getsize(path) - 700)
+    with pytest.raises(errors.ArchiveError, match="does not verify"):
+        plan_restore(site.restore_request())
