@@ -23,7 +23,7 @@ def options(database, archives, key_file):
 
 def archive_names(directory):
     """Names of the archives in a directory."""
-    return sorted(p.name for p in directory.iterdir() if p.name.endswith((".tar.gz", ".tar.gz.enc")))
+    return sorted(p.name for p in directory.iterdir() if ".tar." in p.name and p.suffix != ".json")
 
 
 def test_four_states(ansible, options, archives):
@@ -38,10 +38,28 @@ def test_four_states(ansible, options, archives):
     assert checked["snapshots"][0]["content_sha256"] == ran["snapshots"][0]["content_sha256"]
     assert archive_names(archives) == [os.path.basename(ran["archive"])]
     assert hashlib.sha256(Path(ran["archive"]).read_bytes()).hexdigest() == ran["sha256"] == again["sha256"]
-    assert checked["diff"]["before"] == ran["diff"]["before"] == {"archive": None, "content_id": None, "key_id": None}
+    nothing = dict.fromkeys(("archive", "base", "content_id", "key_id"))
+    assert checked["diff"]["before"] == ran["diff"]["before"] == nothing
     assert ran["diff"]["after"]["archive"] == os.path.basename(ran["archive"])
     assert checked["diff"]["after"]["content_id"] == ran["diff"]["after"]["content_id"]
     assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_an_increment_by_zstd_in_four_states(ansible, options, database, archives):
+    options = {**options, "strategy": "incremental", "compression": "zstd"}
+    write(database, "INSERT INTO drafts (content) SELECT hex(randomblob(2000)) FROM drafts")
+    full = ansible.module("sqlite_backup", options)
+    assert full["base"] is None
+    assert "no archive that it could be based on" in full["full_because"]
+    write(database, "UPDATE drafts SET content = 'changed' WHERE id = 700")
+    states = ansible.four_states("sqlite_backup", options)
+    checked, ran, again, _checked_again = states
+    assert [state["changed"] for state in states] == [True, True, False, False]
+    assert {state["base"] for state in states} == {os.path.basename(full["archive"])}
+    assert checked["content_id"] == ran["content_id"]
+    assert ran["archive_bytes"] * 10 < full["archive_bytes"]
+    assert again["archive"] == ran["archive"]
+    assert [name.endswith(".tar.zst.enc") for name in archive_names(archives)] == [True, True]
 
 
 def test_check_mode_leaves_the_directory_as_it_was(ansible, options, archives, database):
