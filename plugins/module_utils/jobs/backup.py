@@ -242,7 +242,9 @@ def _locked(request: BackupRequest, check: bool, progress: Optional[Progress], b
             excluded=[request.destination, *_key_paths(request, ring)], every_database=request.databases,
             references=request.references if request.kind == "full" else (),
             deadline_seconds=request.deadline_seconds,
-            previous_bytes=run.newest.size if run.newest else None, progress=progress)
+            # An increment tells nothing of the room that a full archive takes, which the next one may have to be.
+            previous_bytes=next((entry.size for entry in reversed(entries) if entry.base is None), None),
+            progress=progress)
         outcome, reason, newest = _decide(run, content)
         if outcome == "created":
             return _create(run, content, newest, reason, scratch)

@@ -21,7 +21,7 @@ from ..archive.keys import KeyRing
 from ..archive.manifest import PAGE_DIGEST_BYTES, PAGE_NUMBER_BYTES, DatabaseEntry
 from ..archive.reader import MemberStream, open_archive
 from ..archive.streams import read_fully
-from ..errors import ArchiveError
+from ..errors import ArchiveError, from_oserror
 from ..files import CHUNK_BYTES
 from ..sqlite.digest import content_digest_of_page_1
 from ..units import Progress
@@ -147,8 +147,12 @@ def replay(links: Sequence[Link], ring: Optional[KeyRing], sinks: Mapping[str, B
 
 
 def _copy(stream: MemberStream, target: IO[bytes]) -> None:
+    """Into a temporary file: no room for it is no damage of the archive."""
     for piece in iter(lambda: stream.read(CHUNK_BYTES), b""):
-        target.write(piece)
+        try:
+            target.write(piece)
+        except OSError as error:
+            raise from_oserror(error, tempfile.gettempdir(), "keeping a table of pages") from error
 
 
 def _runs(link: Link, entry: DatabaseEntry, stream: MemberStream,

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -292,7 +293,7 @@ def test_paths_that_are_no_archive(tmp_path):
 
 
 def test_an_archive_that_may_not_be_read(small):
-    path = Path(f"/tmp/unreadable-{os.getpid()}.tar.gz")
+    path = Path(tempfile.gettempdir()) / f"unreadable-{os.getpid()}.tar.gz"
     path.write_bytes(small[None].stored)
     path.chmod(0)
     try:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 
 import pytest
 
@@ -17,6 +18,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.ke
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import open_archive, read_manifest
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.catalog import Catalog
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import sidecar_path
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import gather
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.recovery import (
     recover,
@@ -406,3 +408,30 @@ def test_the_recovery_by_stock_tools(site: Site, tmp_path, page_size) -> None:
     os.unlink(target)
     command = ["sh", str(assembly), "app.db", target, directories[0], directories[2]]
     assert subprocess.run(command, capture_output=True, encoding="utf-8", check=False).returncode != 0
+
+
+def test_room_for_a_full_archive_is_asked_for_behind_an_increment(chain: Chain, monkeypatch) -> None:
+    full = chain.backup()
+    chain.change(1)
+    chain.backup()
+    chain.change(2)
+    raw = os.path.getsize(chain.site.database)
+    monkeypatch.setattr(gather, "free_bytes", lambda path: raw + full.archive_bytes - 1)
+    with pytest.raises(errors.DestinationError, match="will need about"):
+        chain.backup()
+    monkeypatch.setattr(gather, "free_bytes", lambda path: raw + full.archive_bytes)
+    assert chain.backup().base is not None
+
+
+def test_no_room_for_a_table_is_no_damage(chain: Chain, monkeypatch, tmp_path) -> None:
+    """/dev/full takes the place of a file system without room."""
+    chain.backup()
+    chain.change(1)
+    newest = chain.backup().archive
+
+    def full_disk(max_size: int):
+        return open("/dev/full", "wb", buffering=0)
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", full_disk)
+    with pytest.raises(errors.DestinationError, match="no space is left"):
+        check_archive(newest, load_ring(chain.site.key_file), level="checksums")
