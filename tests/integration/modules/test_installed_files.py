@@ -49,7 +49,7 @@ def sent(ansible, tmp_path, *tasks):
     """The results of the tasks, and the names of the modules that they sent."""
     noted = tmp_path / "sent"
     noted.unlink(missing_ok=True)
-    callbacks = os.pathsep.join([str(CALLBACKS), str(ROOT / "tests" / "integration" / "modules" / "callback")])
+    callbacks = os.pathsep.join([str(CALLBACKS), str(ROOT / "tests" / "integration" / "callback")])
     run = ansible.play(list(tasks), environment={
         "ANSIBLE_CALLBACK_PLUGINS": callbacks, "ANSIBLE_CALLBACKS_ENABLED": "record,module_executions",
         "MODULE_EXECUTIONS": str(noted)})  # fmt: skip
