@@ -101,4 +101,3 @@ def _peer_arm(space: Workspace, peer: Subject) -> Arm:
     except NotMeasured as reason:
         arm.reason = str(reason)
     return arm
-

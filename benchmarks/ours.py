@@ -38,7 +38,9 @@ def interpreter() -> str:
     """
     named = os.environ.get("BENCH_PYTHON")
     for python in [named] if named else ["/usr/bin/python3", sys.executable]:
-        if os.access(python, os.X_OK) and subprocess.run([python, "-c", BASELINE], capture_output=True).returncode == 0:
+        if not os.access(python, os.X_OK):
+            continue
+        if subprocess.run([python, "-c", BASELINE], capture_output=True, check=False).returncode == 0:
             return python
     raise NotMeasured("no Python with cryptography: type  apt-get install -y python3-cryptography")
 

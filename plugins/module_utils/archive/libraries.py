@@ -13,13 +13,17 @@ STDLIB_ZSTD: Any
 ZSTANDARD: Any
 
 try:
-    from isal import isal_zlib as ISAL
+    from isal import isal_zlib as _isal
 except ImportError:
     ISAL = None
+else:
+    ISAL = _isal
 try:
-    from zlib_ng import zlib_ng as ZLIB_NG
+    from zlib_ng import zlib_ng as _zlib_ng
 except ImportError:
     ZLIB_NG = None
+else:
+    ZLIB_NG = _zlib_ng
 try:
     from compression import zstd as _zstd  # type: ignore[import-not-found]  # Python has it from 3.14 on
 except ImportError:
@@ -27,6 +31,8 @@ except ImportError:
 else:
     STDLIB_ZSTD = _zstd
 try:
-    import zstandard as ZSTANDARD
+    import zstandard as _zstandard
 except ImportError:
     ZSTANDARD = None
+else:
+    ZSTANDARD = _zstandard
