@@ -89,11 +89,12 @@ class Catalog:
         """
         require_directory(self.directory)
         for seconds in range(_NAME_TRIES):
-            names = [archive_name(self.application, kind, moment + timedelta(seconds=seconds), *variant)
-                     for variant in sorted(product((True, False), SUFFIXES), key=lambda v: v != (encrypted, method))]
+            second = moment + timedelta(seconds=seconds)
+            names = [archive_name(self.application, kind, second, *variant)
+                     for variant in product((True, False), SUFFIXES)]
             paths = [os.path.join(self.directory, name) for name in names]
             if not any(os.path.lexists(taken) for path in paths for taken in (path, sidecar_path(path))):
-                return names[0]
+                return archive_name(self.application, kind, second, encrypted, method)
         raise DestinationError(self.directory, f"the names of the {_NAME_TRIES} seconds from {iso(moment)} are taken",
                                "Set the clock right, or look who fills this directory")
 

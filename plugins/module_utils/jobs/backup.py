@@ -152,13 +152,23 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Newest:
-    """The newest archive of the kind as the decision found it; ``content_id`` only where it verified in full."""
+    """The newest archive of the kind; ``manifest`` is there where it could be read, ``sha256`` where all of it was."""
 
     entry: Optional[Entry]
-    content_id: Optional[str] = None
-    key_id: Optional[str] = None
     sha256: Optional[str] = None
     manifest: Optional[Manifest] = None
+
+    @property
+    def content_id(self) -> Optional[str]:
+        return self.manifest.content_id if self.manifest else None
+
+    @property
+    def key_id(self) -> Optional[str]:
+        return self.manifest.key_id if self.manifest else None
+
+    @property
+    def base(self) -> Optional[str]:
+        return self.manifest.base.name if self.manifest and self.manifest.base else None
 
 
 def run_backup(request: BackupRequest, *, check: bool = False, progress: Optional[Progress] = None) -> BackupResult:
@@ -285,9 +295,7 @@ def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
     """Outcome, reason, and what is known of the newest archive: which is verified in full before it may stand
     for today's content."""
     head = _head(run)
-    newest = _Newest(run.newest)
-    if head is not None:
-        newest = _Newest(run.newest, head.content_id, head.key_id, None, head)
+    newest = _Newest(run.newest, manifest=head)
     if content.empty:
         return "nothing", "there is nothing of this kind to back up", newest
     if run.request.force:
@@ -302,9 +310,8 @@ def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
     if verdict.verdict != "passed" or verdict.manifest is None:
         problem = "; ".join(verdict.problems[:1])
         return "created", f"the newest archive does not verify ({problem})", _Newest(run.newest)
-    found = verdict.manifest
     return ("unchanged", "the newest archive holds this content and verifies",
-            _Newest(run.newest, found.content_id, found.key_id, verdict.sha256, found))
+            _Newest(run.newest, verdict.sha256, verdict.manifest))
 
 
 def _head(run: _Run) -> Optional[Manifest]:
@@ -342,7 +349,7 @@ def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: 
     if run.check:
         predicted = sidecar_of(manifest, size=1, sha256="0" * 64, verified_at=run.started_at, level="checksums")
         pruned, refused = _prune(run, predicted) if request.verify else ((), _UNVERIFIED)
-        after = _Newest(None, content.content_id, manifest.key_id, None, manifest)
+        after = _Newest(None, manifest=manifest)
         return _result(run, content, newest, after, outcome="created", reason=reason, pruned=pruned, refused=refused,
                        verified=request.verify, sequence=sequence)
     temporary = temporary_name(os.path.join(request.destination, name))
@@ -364,7 +371,7 @@ def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: 
                   **({"last_verified_at": verified_at, "last_verified_archive": name,
                       "last_verification": "passed"} if verified_at else {}))
     pruned, refused = _prune(run) if verified_at else ((), _UNVERIFIED)
-    return _result(run, content, newest, _Newest(entry, content.content_id, manifest.key_id, written.sha256, manifest),
+    return _result(run, content, newest, _Newest(entry, written.sha256, manifest),
                    outcome="created", reason=reason, pruned=pruned, refused=refused, verified=verified_at is not None,
                    sequence=sequence, archive_bytes=written.size,
                    warnings=tuple(f"{member} changed while it was archived" for member in written.changed))
@@ -397,8 +404,7 @@ def _prune(run: _Run, predicted: Optional[Sidecar] = None) -> tuple[tuple[str, .
 
 
 def _facts(newest: _Newest) -> dict[str, Any]:
-    base = newest.manifest.base if newest.manifest else None
-    return {"archive": newest.entry.name if newest.entry else None, "base": base.name if base else None,
+    return {"archive": newest.entry.name if newest.entry else None, "base": newest.base,
             "content_id": newest.content_id, "key_id": newest.key_id}
 
 
@@ -415,7 +421,7 @@ def _result(run: _Run, content: Content, before: _Newest, after: _Newest, *, out
         snapshots=tuple(describe(s) for s in content.snapshots),
         files=sum(1 for f in content.collection.files if f.type == "file"), size_bytes=content.size_bytes,
         archive_bytes=archive_bytes if archive_bytes is not None else (entry.size if entry else None),
-        base=after.manifest.base.name if after.manifest and after.manifest.base else None,
+        base=after.base,
         full_because=after.manifest.full_because if after.manifest else None, sha256=after.sha256,
         encrypted=run.ring is not None, key_id=after.key_id, verified=verified, pruned=pruned,
         prune_refused=refused, absent=content.collection.absent, missing_files=content.missing,

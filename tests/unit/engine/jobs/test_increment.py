@@ -168,13 +168,16 @@ def test_growth_shrinkage_and_vacuum(chain: Chain) -> None:
         assert chain.restored(name) == chain.wanted[name]
 
 
+def change_page_size(site: Site, page_size: int) -> None:
+    connection = sqlite3.connect(site.database, isolation_level=None)
+    for statement in ("PRAGMA journal_mode = DELETE", f"PRAGMA page_size = {page_size}", "VACUUM"):
+        connection.execute(statement)
+    connection.close()
+
+
 @pytest.mark.parametrize("page_size", [512, 1024, 65536])
 def test_any_page_size(site: Site, page_size) -> None:
-    site.sql("PRAGMA journal_mode = DELETE")
-    connection = sqlite3.connect(site.database, isolation_level=None)
-    connection.execute(f"PRAGMA page_size = {page_size}")
-    connection.execute("VACUUM")
-    connection.close()
+    change_page_size(site, page_size)
     chain = Chain(site)
     chain.grow(2000)
     chain.backup()
@@ -187,11 +190,7 @@ def test_any_page_size(site: Site, page_size) -> None:
 
 def test_another_page_size_makes_a_full_archive(chain: Chain) -> None:
     chain.backup()
-    connection = sqlite3.connect(chain.site.database, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA page_size = 8192")
-    connection.execute("VACUUM")
-    connection.close()
+    change_page_size(chain.site, 8192)
     result = chain.backup()
     assert result.base is None and "page size" in result.full_because and "4096 to 8192" in result.full_because
 
@@ -380,11 +379,7 @@ def test_an_impossible_strategy_is_refused(site: Site, changes, cause) -> None:
 
 @pytest.mark.parametrize("page_size", [4096, 65536])
 def test_the_recovery_by_stock_tools(site: Site, tmp_path, page_size) -> None:
-    site.sql("PRAGMA journal_mode = DELETE")
-    connection = sqlite3.connect(site.database, isolation_level=None)
-    connection.execute(f"PRAGMA page_size = {page_size}")
-    connection.execute("VACUUM")
-    connection.close()
+    change_page_size(site, page_size)
     chain = Chain(site)
     chain.grow(2000)
     chain.backup()
