@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import IO, Optional, Union
@@ -26,7 +26,7 @@ from .manifest import MANIFEST_LIMIT_BYTES, MANIFEST_MEMBER, DatabaseEntry, File
 from .staging import GROWTH_LIMIT_BYTES
 from .streams import Readable
 from .tarstream import TarHeader, TarReader
-from .workers import worker_count
+from .workers import thread_pool, worker_count
 
 _READ_BYTES = 1 << 18
 _ENCRYPTED_START = bytes([HEADER_BYTES])
@@ -77,7 +77,7 @@ class ArchiveReader:
         self.path = path
         self._stream = stream
         self._workers = worker_count(workers)
-        self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="archive")
+        self._executor = thread_pool(self._workers)
         self._broken = True
         self._complete = False
         self._index = 0

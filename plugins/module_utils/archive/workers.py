@@ -8,13 +8,17 @@ zlib, hashlib and AES-GCM release the interpreter lock for large blocks, so thre
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import cache
 from typing import Any, Callable, Generic, Optional, TypeVar
 
 _T = TypeVar("_T")
 _MOST_WORKERS = 16
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 32 << 20
 
 
 def worker_count(workers: Optional[int]) -> int:
@@ -22,6 +26,22 @@ def worker_count(workers: Optional[int]) -> int:
     if workers is None:
         workers = len(os.sched_getaffinity(0))
     return max(1, min(workers, _MOST_WORKERS))
+
+
+@cache
+def _keep_freed_blocks() -> None:
+    """Without this glibc returns each freed block of 1 MiB to the kernel, and the page faults of the next one take up
+    to a third of the time of a restore. See mallopt(3); another C library has no such function, and needs none."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def thread_pool(workers: Optional[int]) -> ThreadPoolExecutor:
+    """Threads for blocks of 1 MiB, as many as ``worker_count`` says."""
+    _keep_freed_blocks()
+    return ThreadPoolExecutor(worker_count(workers), thread_name_prefix="archive")
 
 
 class OrderedQueue:
@@ -37,7 +57,7 @@ class OrderedQueue:
         self.limit = count + 2
         self._deliver = deliver
         self._owned = executor is None
-        self._executor = executor or ThreadPoolExecutor(count, thread_name_prefix="archive")
+        self._executor = executor or thread_pool(count)
         self._pending: deque[Future[bytes]] = deque()
 
     @property

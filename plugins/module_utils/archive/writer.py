@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -23,7 +22,7 @@ from .keys import Key
 from .manifest import MANIFEST_LIMIT_BYTES, MANIFEST_MEMBER, FileEntry, Listed, Manifest
 from .staging import CHUNK_BYTES, opened, read_chunk, staged
 from .tarstream import END, TarHeader, header_bytes, padding_bytes
-from .workers import worker_count
+from .workers import thread_pool, worker_count
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class ArchiveWriter:
         except OSError as error:
             raise from_oserror(error, self._path, "creating the archive") from error
         self._stream = os.fdopen(handle, "wb", buffering=0)
-        self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="archive")
+        self._executor = thread_pool(self._workers)
         try:
             self._sink = Sink(self._stream, self._path)
             self._encryption = None if self._key is None else EncryptingWriter(

@@ -132,18 +132,19 @@ def _damage_behind(error: MaintenanceError, path: str, ring: Optional[KeyRing]) 
     return ArchiveError(path, cause, "Keep the archives that pass a verification, and make a new backup")
 
 
-def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Progress]) -> tuple[MemberDigest, ...]:
-    """Reads every member to the end, writes it to the sink that ``sink_for`` names (None: nowhere), and compares
-    databases page by page with the manifest. Returns the proven digests of all members. Raises ArchiveError; what a
-    sink raises goes through."""
+def read_through(reader: ArchiveReader, sink_for: SinkFor, progress: Optional[Progress], *,
+                 pages: bool = True) -> tuple[MemberDigest, ...]:
+    """Reads every member to the end, writes it to the sink that ``sink_for`` names (None: nowhere), and compares it
+    with the manifest; with ``pages`` databases page by page as well, which proves the tables that increments are based
+    on. Returns the proven digests of all members. Raises ArchiveError; what a sink raises goes through."""
     databases = {entry.member: entry for entry in reader.manifest.databases}
     tables: dict[str, str] = {}
     total = sum(entry.size for entry in databases.values()) + sum(file.size for file in reader.manifest.files)
     done = 0
     for info, stream in reader.members():
-        entry = databases.get(info.name)
+        entry = databases.get(info.name) if pages else None
         table = _HashSink()
-        digester = DatabaseDigester(info.name, cast(IO[bytes], table), whole=False) if entry else None
+        digester = DatabaseDigester(info.name, cast(IO[bytes], table)) if entry else None
         sink = sink_for(info)
         while True:
             chunk = stream.read(CHUNK_BYTES)

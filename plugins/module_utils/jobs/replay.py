@@ -44,32 +44,43 @@ class _Assembler:
 
     def take(self, first: int, data: bytes) -> None:
         """Pages from number ``first`` on, as an archive holds them; those that a newer one held are passed over."""
-        size, view, begun = self._entry.page_size, memoryview(data), None
+        size, view = self._entry.page_size, memoryview(data)
+        count = min(len(data) // size, self._entry.page_count - first + 1)
         self._table.seek((first - 1) * PAGE_DIGEST_BYTES)
-        table = self._table.read(len(data) // size * PAGE_DIGEST_BYTES)
-        for index in range(len(data) // size):
-            page = view[index * size:(index + 1) * size]
-            digest = table[index * PAGE_DIGEST_BYTES:(index + 1) * PAGE_DIGEST_BYTES]
-            if self._takes(first + index, page, digest):
+        table = self._table.read(count * PAGE_DIGEST_BYTES)
+        for begin, end in self._not_taken(first, count):
+            digests = [hashlib.sha256(view[at:at + size]).digest()[:PAGE_DIGEST_BYTES]
+                       for at in range(begin * size, end * size, size)]
+            if b"".join(digests) != table[begin * PAGE_DIGEST_BYTES:end * PAGE_DIGEST_BYTES]:
+                raise self._differs(first + begin, digests, table[begin * PAGE_DIGEST_BYTES:])
+            self._note(first + begin, first + end)
+            if first + begin == 1:
+                self._page_1 = content_digest_of_page_1(view[:size])
+            self._write(first + begin, view[begin * size:end * size])
+
+    def _not_taken(self, first: int, count: int) -> Iterator[tuple[int, int]]:
+        """Runs of pages that no newer archive held, as half-open ranges counted from page ``first``."""
+        taken, begun = self._taken, None
+        for index in range(count):
+            number = first + index
+            if not taken[number >> 3] >> (number & 7) & 1:
                 begun = index if begun is None else begun
             elif begun is not None:
-                self._write(first + begun, view[begun * size:index * size])
+                yield begun, index
                 begun = None
         if begun is not None:
-            self._write(first + begun, view[begun * size:])
+            yield begun, count
 
-    def _takes(self, number: int, page: memoryview, digest: bytes) -> bool:
-        place, bit = divmod(number, 8)
-        if number > self._entry.page_count or self._taken[place] >> bit & 1:
-            return False
-        if hashlib.sha256(page).digest()[:PAGE_DIGEST_BYTES] != digest:
-            raise ArchiveError(self._archive, f"page {number} of {self._entry.name} is not the one that its table of "
-                               "page digests names", "Use another archive")
-        self._taken[place] |= 1 << bit
-        self._missing -= 1
-        if number == 1:
-            self._page_1 = content_digest_of_page_1(page)
-        return True
+    def _note(self, begin: int, end: int) -> None:
+        for number in range(begin, end):
+            self._taken[number >> 3] |= 1 << (number & 7)
+        self._missing -= end - begin
+
+    def _differs(self, first: int, digests: Sequence[bytes], table: bytes) -> ArchiveError:
+        number = next(first + index for index, digest in enumerate(digests)
+                      if table[index * PAGE_DIGEST_BYTES:(index + 1) * PAGE_DIGEST_BYTES] != digest)
+        return ArchiveError(self._archive, f"page {number} of {self._entry.name} is not the one that its table of "
+                            "page digests names", "Use another archive")
 
     def _write(self, number: int, pages: memoryview) -> None:
         if self._sink is not None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import BinaryIO, Optional, Union
@@ -28,15 +30,19 @@ Item = Union[DatabaseEntry, FileEntry]
 
 @dataclass
 class Staged:
-    """``files`` pairs each step with its staged path; ``made`` are directories that were created on the way."""
+    """``files`` pairs each step with its staged path; ``unsynced`` are the open files of databases, which are made
+    durable while they are checked; ``made`` are directories that were created on the way."""
 
     files: list[tuple[RestoreStep, str]] = field(default_factory=list)
+    unsynced: list[BinaryIO] = field(default_factory=list)
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def discard(self) -> None:
         """Removes what was staged, and directories of ours that are still empty."""
+        for stream in self.unsynced:
+            stream.close()
         for _step, path in self.files:
             if os.path.lexists(path):
                 os.unlink(path)
@@ -63,14 +69,13 @@ def stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
             if step.kind == "directory" and step.action == "create":
                 _make_directory(plan, step, items[step.member], staged)
         (_unpack if plan.manifest.base is None else _unpack_chain)(plan, wanted, items, staged, progress)
-        for step, path in staged.files:
-            item = items[step.member]
-            if isinstance(item, DatabaseEntry):
-                report = inspect_unpacked(path, item)
-                if report["problems"]:
-                    raise RestoreError(step.target, f"the restored copy is not good: {'; '.join(report['problems'])}",
-                                       "Nothing was changed; restore another archive")
-                staged.rows[item.name] = report["rows"]
+        with ThreadPoolExecutor(max_workers=1) as other:
+            durable = other.submit(_make_durable, staged.unsynced)
+            for step, path in staged.files:
+                item = items[step.member]
+                if isinstance(item, DatabaseEntry):
+                    _check(step, path, item, staged)
+            durable.result()
         for directory in sorted({os.path.dirname(path) for _step, path in staged.files}):
             fsync_directory(directory)
     except OSError as error:
@@ -80,6 +85,20 @@ def stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
         staged.discard()
         raise
     return staged
+
+
+def _make_durable(streams: Sequence[BinaryIO]) -> None:
+    for stream in streams:
+        with stream:
+            os.fsync(stream.fileno())
+
+
+def _check(step: RestoreStep, path: str, item: DatabaseEntry, staged: Staged) -> None:
+    report = inspect_unpacked(path, item)
+    if report["problems"]:
+        raise RestoreError(step.target, f"the restored copy is not good: {'; '.join(report['problems'])}",
+                           "Nothing was changed; restore another archive")
+    staged.rows[item.name] = report["rows"]
 
 
 def _place(error: OSError, staged: Staged, plan: RestorePlan) -> str:
@@ -110,7 +129,8 @@ def _unpack(plan: RestorePlan, wanted: dict[str, RestoreStep], items: dict[str, 
 
     try:
         with open_archive(plan.archive, plan.ring) as reader:
-            read_through(reader, sink_for, progress)
+            # The SHA-256 of each file is compared; what is restored does not depend on the tables of page digests.
+            read_through(reader, sink_for, progress, pages=False)
         finish()
     finally:
         for stream, _step, _item in current:
@@ -134,6 +154,7 @@ def _unpack_chain(plan: RestorePlan, wanted: dict[str, RestoreStep], items: dict
         replay(links, plan.ring, sinks, progress=progress)
         for opened in files:
             _finish(plan, staged, *opened)
+        stack.pop_all()
 
 
 def _new_file(plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) -> BinaryIO:
@@ -145,11 +166,13 @@ def _new_file(plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) 
 
 
 def _finish(plan: RestorePlan, staged: Staged, stream: BinaryIO, step: RestoreStep, item: Item) -> None:
-    """Owner, mode, and everything durable."""
-    with stream:
-        stream.flush()
-        _give_rights(stream.fileno(), plan, step, item, staged)
-        os.fsync(stream.fileno())
+    """Owner and mode; a file of which nothing is left to check is made durable and closed."""
+    stream.flush()
+    _give_rights(stream.fileno(), plan, step, item, staged)
+    if step.kind == "database":
+        staged.unsynced.append(stream)
+    else:
+        _make_durable([stream])
 
 
 def _owner(plan: RestorePlan, step: RestoreStep, item: Item) -> tuple[int, int, int]:

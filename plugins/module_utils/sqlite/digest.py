@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import IO, Optional, Union
 
 from ..errors import SourceError, from_oserror
@@ -24,8 +25,8 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class DatabaseDigests:
-    """``size`` and ``page_size`` in bytes; digests hexadecimal. ``sha256`` is of the file, empty where it was not
-    asked for; ``content_sha256`` is SHA-256 over the 16-byte page digests in page order, page 1 taken with its change
+    """``size`` and ``page_size`` in bytes; digests hexadecimal. ``sha256`` is of the file, empty where only pages were
+    digested; ``content_sha256`` is SHA-256 over the 16-byte page digests in page order, page 1 taken with its change
     counters zeroed."""
 
     size: int
@@ -39,14 +40,12 @@ class DatabaseDigester:
     """Digests a database that passes by in pieces of any size.
 
     ``subject`` is named in errors; ``page_table`` receives the raw table: for each page, in order, the first 16 bytes
-    of its SHA-256 (page 1 as it is). ``whole`` False leaves out the digest of the file.
+    of its SHA-256 (page 1 as it is). The digest of the file is left out.
     """
 
-    def __init__(self, subject: str = "the database", page_table: Optional[IO[bytes]] = None, *,
-                 whole: bool = True) -> None:
+    def __init__(self, subject: str = "the database", page_table: Optional[IO[bytes]] = None) -> None:
         self._subject = subject
         self._page_table = page_table
-        self._whole = hashlib.sha256() if whole else None
         self._content = hashlib.sha256()
         self._size = 0
         self._page_size = 0
@@ -56,8 +55,6 @@ class DatabaseDigester:
 
     def update(self, data: Union[bytes, bytearray, memoryview]) -> None:
         """Takes the next bytes. Never raises about them: ``finish`` does. The page table may raise OSError."""
-        if self._whole is not None:
-            self._whole.update(data)
         self._size += len(data)
         if self._error is not None:
             return
@@ -82,8 +79,8 @@ class DatabaseDigester:
         if self._rest:
             raise SourceError(self._subject, f"it ends within a page: {self._size} bytes are not a multiple of the page"
                               f" size, {self._page_size}", "Restore another archive, or take a new snapshot")
-        return DatabaseDigests(self._size, self._page_size, self._size // self._page_size,
-                               self._whole.hexdigest() if self._whole else "", self._content.hexdigest())
+        return DatabaseDigests(self._size, self._page_size, self._size // self._page_size, "",
+                               self._content.hexdigest())
 
     def _begin(self, data: Union[bytes, bytearray, memoryview]) -> bool:
         if len(data) < HEADER_BYTES:
@@ -124,25 +121,31 @@ def digest_database(path: str, page_digests_path: Optional[str] = None,
 
 
 def _digest_file(path: str, table: Optional[IO[bytes]], progress: Optional[Progress]) -> DatabaseDigests:
-    digester = DatabaseDigester(path, table)
-    done = 0
-    for total, piece in _pieces(path):
-        digester.update(piece)
-        done += len(piece)
-        if progress is not None:
-            progress("digest", done, total)
-    return digester.finish()
+    digester, whole, done = DatabaseDigester(path, table), hashlib.sha256(), 0
+    with ThreadPoolExecutor(max_workers=1) as other:
+        hashed: Optional[Future[None]] = None
+        for total, piece in _pieces(path):
+            if hashed is not None:
+                hashed.result()
+            hashed = other.submit(whole.update, piece)
+            digester.update(piece)
+            done += len(piece)
+            if progress is not None:
+                progress("digest", done, total)
+    return replace(digester.finish(), sha256=whole.hexdigest())
 
 
 def _pieces(path: str) -> Iterator[tuple[int, memoryview]]:
-    """The size of the file and its next bytes, in a buffer that is used again."""
+    """The size of the file and its next bytes: two buffers in turn, so that a piece stands until the next but one."""
     try:
-        with open(path, "rb", buffering=0) as stream, memoryview(bytearray(_READ_BYTES)) as buffer:
-            total = os.fstat(stream.fileno()).st_size
-            count = stream.readinto(buffer)
+        with open(path, "rb", buffering=0) as stream:
+            buffers = [memoryview(bytearray(_READ_BYTES)) for _turn in range(2)]
+            total, turn = os.fstat(stream.fileno()).st_size, 0
+            count = stream.readinto(buffers[turn])
             while count:
-                yield total, buffer[:count]
-                count = stream.readinto(buffer)
+                yield total, buffers[turn][:count]
+                turn = 1 - turn
+                count = stream.readinto(buffers[turn])
     except OSError as error:
         raise SourceError(path, f"it cannot be read: {error.strerror}", "Look at the path and the disk") from error
 

@@ -51,7 +51,7 @@ def test_any_pieces_give_the_digests_of_the_definition(page_size, pages, seed, c
     for begin, end in zip(edges, edges[1:]):
         digester.update(kind(data[begin:end]))
     found = digester.finish()
-    assert (found.sha256, found.content_sha256, table.getvalue()) == expected(data, page_size)
+    assert (found.content_sha256, table.getvalue()) == expected(data, page_size)[1:]
     assert (found.size, found.page_size, found.page_count) == (len(data), page_size, pages)
 
 
