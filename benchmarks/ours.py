@@ -27,7 +27,7 @@ METHODS = ("gzip", "zstd")
 DEFAULT_METHOD = "gzip"
 FULL, INCREMENTAL = "full", "incremental"
 # The unit that the role installs runs the job like this.
-POLITE = ("nice", "-n", "10", "ionice", "-c", "3")
+POLITE = ("nice", "-n", "10", "ionice", "-c", "2", "-n", "7")
 BASELINE = "import cryptography.hazmat.primitives.ciphers.aead, sqlite3, ssl"
 
 
@@ -125,6 +125,8 @@ class Ours(Subject):
             ran, result = self._command.backup(store / "repo", method=self._method, strategy=strategy)
             if result["outcome"] != "created":
                 raise NotMeasured(f"no archive was made: {result['reason']}")
+            if (result["base"] is None) != (strategy == FULL):
+                raise NotMeasured(f"no increment was made: {result['full_because']}")
             checks.extend(snapshot["check_seconds"] for snapshot in result["snapshots"])
             return ran
 

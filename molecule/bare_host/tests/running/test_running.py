@@ -20,6 +20,11 @@ def test_it_found_all_rows_of_the_lost_host(host):
     assert sum(noted["rows"].values()) > 100
 
 
+def test_an_increment_was_put_together_with_its_base(host):
+    noted = json.loads((NOTES / "content.json").read_text(encoding="utf-8"))
+    assert application(host, "check --database=from-chain.db") == noted
+
+
 def test_it_runs_and_writes(host):
     writes_again(host)
     assert application(host, "check")["problems"] == []

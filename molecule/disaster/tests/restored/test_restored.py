@@ -26,6 +26,13 @@ def test_the_application_found_all_rows_when_it_started(host):
     assert found == backed_up
 
 
+def test_it_was_put_together_from_an_increment_and_its_base(host):
+    found = {entry["name"]: entry for entry in ask(host, "list")["archives"] if entry["kind"] == "database"}
+    (newest,) = [name for name, entry in found.items() if entry["base"]]
+    assert newest == max(found)
+    assert found[found[newest]["base"]]["base"] is None
+
+
 def test_the_application_runs_and_writes(host):
     writes_again(host)
     now = application(host, "check --database=users.db")
