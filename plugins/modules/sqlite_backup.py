@@ -127,7 +127,7 @@ options:
     description:
       - From V(0), not at all, to V(9), smallest, for O(compression=gzip).
       - From V(1) to V(19) for O(compression=zstd).
-      - The default is V(6) for O(compression=gzip) and V(3) for O(compression=zstd).
+      - The default is V(6) for O(compression=gzip) and V(2) for O(compression=zstd).
     type: int
   strategy:
     description:

@@ -165,6 +165,10 @@ class DecryptingReader:
         self._position += len(result)
         return result
 
+    def close(self) -> None:
+        """Frees the segments; nothing can be read any more."""
+        self._segments.close()
+
     def _fitting_key(self, keys: tuple[Key, ...], header: bytes, sealed: bytes) -> tuple[Key, _SegmentCipher, bytes]:
         last = not self._ahead
         for key in keys:

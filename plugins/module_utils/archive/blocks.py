@@ -122,6 +122,10 @@ class BlockReader:
         self._position += len(result)
         return result
 
+    def close(self) -> None:
+        """Frees the blocks; nothing can be read any more."""
+        self._blocks.close()
+
     def _next_body(self) -> Optional[tuple[int, bytes]]:
         """Number and body of the next block; None after the seal, which fits."""
         framing = self._framing

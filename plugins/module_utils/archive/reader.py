@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import IO, Optional, Union
+from typing import IO, Callable, Optional, Union
 
 from ..errors import ArchiveError, InternalError, KeyFileError
 from ..units import format_bytes
@@ -86,6 +86,7 @@ class ArchiveReader:
         self._seen: list[MemberDigest] = []
         self._digests: tuple[MemberDigest, ...] = ()
         self._source = _Source(stream, path)
+        self._layers: list[Callable[[], None]] = []
         try:
             self._begin(ring, check_name)
         except BaseException:
@@ -95,6 +96,7 @@ class ArchiveReader:
     def _begin(self, ring: Optional[KeyRing], check_name: bool) -> None:
         self.key_id, raw = _decrypted(self.path, self._source, ring, self._executor, self._workers)
         self._blocks = BlockReader(raw, subject=self.path, executor=self._executor, workers=self._workers)
+        self._layers += [self._blocks.close, *([raw.close] if isinstance(raw, DecryptingReader) else [])]
         self._tar = TarReader(self._blocks, self.path)
         self.manifest = self._read_manifest()
         self._listed = self.manifest.members()
@@ -112,6 +114,8 @@ class ArchiveReader:
     def close(self) -> None:
         """Closes the file, and ends the threads."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        while self._layers:
+            self._layers.pop()()
         self._stream.close()
 
     @property

@@ -113,6 +113,12 @@ class ReadAhead(Generic[_T]):
             raise self._end
         return None
 
+    def close(self) -> None:
+        """Lets go of everything: a reader and its ReadAhead hold each other, which would keep its blocks for long."""
+        self._pending.clear()
+        self._ended = True
+        del self._read, self._work
+
     def _fill(self) -> None:
         while not self._ended and len(self._pending) < self.limit:
             try:

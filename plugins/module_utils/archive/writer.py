@@ -70,6 +70,9 @@ class Sink:
 class ArchiveWriter:
     """Makes an archive at ``path``, which must not exist (mode 0600), and removes it unless ``finish`` succeeded.
 
+    Databases that the manifest lists with their SHA-256 are not hashed once more: reading the archive back proves what
+    is in it.
+
     ``key`` None: not encrypted. ``method`` and ``level``: as ``codecs`` has them. ``workers``: threads, by default one
     for each processor. ``scratch``: a private directory for files above 4 MiB that may change (by default that of
     ``path``).
@@ -157,10 +160,7 @@ class ArchiveWriter:
             with opened(source_path) as source:
                 if os.fstat(source.fileno()).st_size != listed.size:
                     raise _not_as_listed(source_path)
-                digest = self._copy(header, source, source_path, progress)
-            if listed.sha256 not in (None, digest.sha256):
-                raise _not_as_listed(source_path)
-            return digest
+                return self._copy(header, source, source_path, progress, sha256=listed.sha256)
         with staged(source_path, listed.size, listed.sha256, self._scratch) as content:
             header = TarHeader(member, "file", content.size, mode, uid, gid, user, group, int(mtime))
             return self._copy(header, content.stream, source_path, progress, changed=content.sha256 != listed.sha256)
@@ -214,21 +214,23 @@ class ArchiveWriter:
         return self._note(digest_of(header, hashlib.sha256(data).hexdigest()))
 
     def _copy(self, header: TarHeader, source: IO[bytes], source_path: str, progress: Optional[Progress],
-              changed: bool = False) -> MemberDigest:
+              *, sha256: Optional[str] = None, changed: bool = False) -> MemberDigest:
+        """Writes one member; ``sha256`` is that of its content where it is known."""
         self._blocks.write(header_bytes(header))
-        digest, left = hashlib.sha256(), header.size
+        digest, left = None if sha256 else hashlib.sha256(), header.size
         while left:
             chunk = read_chunk(source, source_path, min(CHUNK_BYTES, left))
             if not chunk:
                 raise _not_as_listed(source_path)
-            digest.update(chunk)
+            if digest is not None:
+                digest.update(chunk)
             self._blocks.write(chunk)
             left -= len(chunk)
             self._done_bytes += len(chunk)
             if progress is not None:
                 progress("archive", self._done_bytes, max(self._total_bytes, self._done_bytes))
         self._blocks.write(padding_bytes(header.size))
-        return self._note(digest_of(header, digest.hexdigest(), changed))
+        return self._note(digest_of(header, digest.hexdigest() if digest is not None else sha256, changed))
 
     def _note(self, digest: MemberDigest) -> MemberDigest:
         self._digests.append(digest)

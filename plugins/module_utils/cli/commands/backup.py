@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compression", type=one_of(*METHODS), metavar="METHOD",
                         help="gzip, or zstd, which is several times faster (default: as configured, else gzip)")
     parser.add_argument("--level", type=whole_number(0), metavar="N",
-                        help="level of the compression (default: as configured, else 6 for gzip and 3 for zstd)")
+                        help="level of the compression (default: as configured, else 6 for gzip and 2 for zstd)")
     parser.add_argument("--strategy", type=one_of(*STRATEGIES), metavar="STRATEGY",
                         help=f"for the kind database: {', '.join(STRATEGIES)} (default: as configured, else full)")
     parser.add_argument("--chain-limit", type=whole_number(1), metavar="N",

@@ -165,7 +165,7 @@ def test_without_a_library_zstd_is_refused_in_one_sentence(monkeypatch):
 
 @pytest.mark.parametrize(("method", "level", "cause"), [
     ("bzip2", 6, "compression 'bzip2': this method is unknown. Use one of gzip, zstd"),
-    ("gzip", 10, "gzip's levels are 0 to 9. Use 6"), ("zstd", 0, "zstd's levels are 1 to 19. Use 3"),
+    ("gzip", 10, "gzip's levels are 0 to 9. Use 6"), ("zstd", 0, "zstd's levels are 1 to 19. Use 2"),
     ("zstd", 20, "zstd's levels are 1 to 19"), ("gzip", -1, "gzip's levels"),
 ])
 def test_levels(method, level, cause):
