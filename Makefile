@@ -34,7 +34,7 @@ scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox
 	@tools/scenario.sh "$(NAME)"
 
 bench-fleet: venv-dev dist ## what a run on a configured fleet costs, on 1, 4 and 16 booted hosts (root)
-	@.venv/bin/python benchmarks/fleet.py
+	@.venv/bin/python -m benchmarks.fleet
 
 bed-down: ## remove the test hosts of this checkout
 	@testbed/bed down

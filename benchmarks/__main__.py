@@ -39,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     saved = BENCH / "results.json"
     if options.report:
         results = load_results(saved)
+        results.fleet = load_fleet(BENCH / "fleet.json") or results.fleet
     else:
         saved.parent.mkdir(parents=True, exist_ok=True)
         results = measure(options, saved)
@@ -95,7 +96,7 @@ def _rounds(results: Results, space: Workspace, rounds: int) -> None:
     except NotMeasured as reason:
         results.not_measured["ours"] = str(reason)
     else:
-        subjects += [Ours(command, method) for method in METHODS]
+        subjects += [*(Ours(command, method) for method in METHODS), Ours(command, "gzip", library="isal")]
         results.machine["ours"] = versions(command)
         results.baseline_rss_bytes = median(baseline(command).max_rss_bytes for _run in range(rounds))
     run = Rounds(space, subjects, tell)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,17 @@ def build_program(python: str) -> bytes:
 
 
 class Ours(Subject):
-    """The command with one method of compression."""
+    """The command with one method of compression; with a ``library`` of this Python, which runs the command then."""
 
-    operations = (FIRST, *map(after, PATTERNS), RESTORE, RESTORE_CHAIN, VERIFY)
+    def __init__(self, command: Command, method: str, library: str = "") -> None:
+        self.name = f"ours {method}" + (f" by {library}" if library else "")
+        self.operations = ((FIRST, RESTORE) if library else
+                           (FIRST, *map(after, PATTERNS), RESTORE, RESTORE_CHAIN, VERIFY))
+        self._command = replace(command, python=sys.executable) if library else command
+        self._method, self._library = method, library
 
-    def __init__(self, command: Command, method: str) -> None:
-        self.name = f"ours {method}"
-        self._command, self._method = command, method
+    def lacking(self) -> str:
+        return f"{sys.executable} has no {self._library}" if self._library and not find_spec(self._library) else ""
 
     def full(self, store: Path, source: Path) -> Stored:
         return self._backup(store, FULL)

@@ -47,13 +47,16 @@ Judged at {reference}.
 - A change is 1 % of the rows of each table with new text. *Scattered* takes rows at random; *clustered* takes runs of
   {class_rows} neighbours, as a class that hands in together, at random places.
 - `administrator`: `sqlite3 .backup`, `gzip -6`, `openssl enc -aes-256-cbc -pbkdf2`, `sha256sum`, one after the other on
-  files. `pigz`: the same with `pigz -6 -p 2`, streamed. `zstd`: the same with `zstd -3 -T2`, streamed.
+  files. `pigz`: the same with `pigz -6 -p 2`, streamed. `zstd`: the same with `zstd -3 -T2`, streamed. Their restores
+  are `openssl enc -d` and the unpacking, streamed, and check nothing.
 - `restic` and `borg` (zstd 3, repokey-blake2) read the database file itself, which is only safe while nobody writes.
   Their repositories are local and made beforehand. Each measured change starts from a copy of the repository after
   the first backup.
-- `ours` is the command as it is installed on a host. A backup includes the snapshot, its full integrity check (the
-  column "check", which runs beside the page digests), encryption, and reading the archive back. A restore includes the
-  verification of the archive and the check of the restored database. Restored databases are compared with their source.
+- `ours` is the command as it is installed on a host, at its default levels: gzip 6 and zstd 2. `ours gzip by isal` is
+  the same where Python has the package `isal`, which a host's distribution may not have. A backup includes the
+  snapshot, its full integrity check (the column "check", which runs beside the page digests), encryption, and reading
+  the archive back. A restore includes the verification of the archive and the check of the restored database. Restored
+  databases are compared with their source.
 - The page cache is warm for all: caches cannot be dropped everywhere. `sync` runs before every measurement, so that
   none pays for the pages that another one left dirty.
 - "MB written" is what the repository or directory grew by. "Peak MiB" is the greatest resident size of one process.
@@ -79,8 +82,8 @@ Judged at {reference}.
 ## Writers
 
 One writer commits 50 small rows a second in WAL mode with a busy timeout of 100 ms and `synchronous=FULL`, alone and
-beside backups (gzip 6) at `nice -n 10`, `ionice -c 3`. A checkpoint delays the commit that makes it: the longest stands
-apart.
+beside backups (gzip 6) at `nice -n 10`, `ionice -c 2 -n 7`, as the role installs them. A checkpoint delays the commit
+that makes it: the longest stands apart.
 
 {writers}
 
@@ -94,6 +97,7 @@ Every day 1 % of the rows change, scattered, and everyone backs up. Nothing is r
 
 ## To repeat it
 
+    make bench-fleet        # the hosts, about a quarter of an hour, as root; its figures go on this page
     make bench              # every size, about an hour; writes this page
     make bench SIZE=10      # a quick look at one size; this page stays
     make bench RUNS=9       # more rounds

@@ -78,12 +78,20 @@ def counted(store: Path, backup: Callable[[], Ran]) -> Stored:
 class Pipeline(Subject):
     """Stock commands on files, each working at ``$SOURCE`` and below ``$REPO``."""
 
-    def __init__(self, name: str, needs: tuple[str, ...], script: str) -> None:
+    def __init__(self, name: str, needs: tuple[str, ...], script: str, unpack: str) -> None:
         self.name, self.needs, self._script = name, ("sqlite3", "openssl", "sha256sum", *needs), script
+        self._unpack = unpack
+        self.operations = (FIRST, RESTORE)
 
     def _full(self, store: Path, source: Path) -> Ran:
         environment = {"SOURCE": str(source), "REPO": str(store / "repo"), "PASSWORD": PASSWORD}
         return shell(self._script, environment=environment)
+
+    def restore(self, store: Path, target: Path) -> tuple[Ran, Path]:
+        database = target / "app.db"
+        decrypt = "openssl enc -d -aes-256-cbc -pbkdf2 -pass env:PASSWORD -in \"$REPO/archive.enc\""
+        environment = {"REPO": str(store / "repo"), "PASSWORD": PASSWORD, "TARGET": str(database)}
+        return shell(f"{decrypt} | {self._unpack} > \"$TARGET\"", environment=environment), database
 
 
 class Restic(Subject):
@@ -149,9 +157,9 @@ sha256sum "$REPO/archive.enc" > "$REPO/archive.sha256"
 rm "$REPO/copy.db.gz"
 """
     return [
-        Pipeline("administrator", ("gzip",), _COPY + on_files),
-        Pipeline("pigz", ("pigz",), _COPY + 'pigz -6 -p 2 -c "$REPO/copy.db"' + _STREAMED),
-        Pipeline("zstd", ("zstd",), _COPY + 'zstd -q -3 -T2 -c "$REPO/copy.db"' + _STREAMED),
+        Pipeline("administrator", ("gzip",), _COPY + on_files, "gzip -dc"),
+        Pipeline("pigz", ("pigz",), _COPY + 'pigz -6 -p 2 -c "$REPO/copy.db"' + _STREAMED, "pigz -dc"),
+        Pipeline("zstd", ("zstd",), _COPY + 'zstd -q -3 -T2 -c "$REPO/copy.db"' + _STREAMED, "zstd -qdc"),
         Restic(),
         Borg(),
     ]

@@ -75,7 +75,7 @@ def test_the_report_says_what_was_done_with_times(host):
     reports = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "reports"
     (report,) = reports.glob(f"restore-{host.backend.hostname}-*.md")
     text = report.read_text(encoding="utf-8")
-    archive = next(entry["name"] for entry in ask(host, "list")["archives"] if entry["kind"] == "database")
+    archive = max(entry["name"] for entry in ask(host, "list")["archives"] if entry["kind"] == "database")
     for part in (archive, DATABASE, "health probe", "before-restore-", host.backend.hostname):
         assert part in text
     assert host.check_output("cat /var/lib/feedforward-maintenance/reports/*.md") == text.rstrip("\n")
