@@ -13,7 +13,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Optional
+from typing import BinaryIO, Optional
 
 from .errors import SourceError, from_oserror
 
@@ -37,32 +37,36 @@ def fsync_directory(path: str) -> None:
         os.close(handle)
 
 
+@contextmanager
+def file_beside(path: str, mode: int = 0o600) -> Iterator[tuple[str, BinaryIO]]:
+    """The name and the stream of a new file beside ``path``, which is gone at the end unless it was renamed. Raises
+    OSError."""
+    temporary = temporary_name(path)
+    try:
+        # Inside the try: a signal may arrive as soon as the file exists.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(handle, "wb") as stream:
+            yield temporary, stream
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
 def atomic_write(path: str, data: bytes, *, mode: int = 0o600, uid: Optional[int] = None,
                  gid: Optional[int] = None) -> None:
     """Replaces ``path`` by ``data`` wholly or not at all. Raises DestinationError."""
-    temporary = temporary_name(path)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                if uid is not None or gid is not None:
-                    os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
-                os.fchmod(stream.fileno(), mode)
-                os.fsync(stream.fileno())
+        with file_beside(path) as (temporary, stream):
+            stream.write(data)
+            stream.flush()
+            if uid is not None or gid is not None:
+                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
             os.replace(temporary, path)
-        except BaseException:
-            _unlink_quietly(temporary)
-            raise
         fsync_directory(os.path.dirname(path) or ".")
     except OSError as error:
         raise from_oserror(error, path, "writing the file") from error
-
-
-def _unlink_quietly(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
 
 
 def free_bytes(path: str) -> int:

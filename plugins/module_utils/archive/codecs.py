@@ -27,7 +27,7 @@ SUFFIXES = {"gzip": ".tar.gz", "zstd": ".tar.zst"}
 BLOCK_BYTES = 1 << 20
 METHODS = ("gzip", "zstd")
 DEFAULT_LEVELS = {"gzip": 6, "zstd": 2}
-"""zstd's level 2 takes two thirds of the time of its own default, 3, for blocks of texts that are as small within 5 %."""
+"""zstd's level 2 takes two thirds of the time of its own default, 3, and makes texts as small within 5 %."""
 LEVELS = {"gzip": (0, 9), "zstd": (1, 19)}
 ROOM_BYTES = 1 << 16
 """No library makes a block larger than its content by more than this."""

@@ -23,10 +23,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, Optional
+from typing import Any, BinaryIO, NoReturn, Optional
 
 from ..errors import KeyFileError, from_oserror
-from ..files import TEMPORARY_SUFFIX, fsync_directory, temporary_name
+from ..files import TEMPORARY_SUFFIX, file_beside, fsync_directory
 
 KEY_BYTES = 32
 KEY_FILE_MODE = 0o400
@@ -128,11 +128,9 @@ def create_key(key_file: str) -> Key:
         with _locked(directory):
             _remove_unfinished(path)
             key = Key(secrets.token_bytes(KEY_BYTES))
-            temporary = _write_temporary(path, key)
-            try:
+            with file_beside(path, KEY_FILE_MODE) as (temporary, stream):
+                _write(stream, key)
                 os.link(temporary, path)
-            finally:
-                os.unlink(temporary)
             fsync_directory(directory)
     except FileExistsError as error:
         raise KeyFileError(path, "something with this name exists already, and a key is never overwritten",
@@ -161,7 +159,9 @@ def rotate_key(key_file: str) -> tuple[Key, Key]:
                 os.link(path, kept)
                 fsync_directory(directory)
             new = Key(secrets.token_bytes(KEY_BYTES))
-            os.replace(_write_temporary(path, new), path)
+            with file_beside(path, KEY_FILE_MODE) as (temporary, stream):
+                _write(stream, new)
+                os.replace(temporary, path)
             fsync_directory(directory)
     except FileNotFoundError as error:
         raise KeyFileError(path, "there is no key to rotate", "Create one first") from error
@@ -258,17 +258,9 @@ def _remove_unfinished(path: str) -> None:
             os.unlink(os.path.join(directory, name))
 
 
-def _write_temporary(path: str, key: Key) -> str:
-    """Writes the key durably to a temporary file beside ``path`` and returns its name."""
-    temporary = temporary_name(path)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, KEY_FILE_MODE)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(base64.b64encode(key.material) + b"\n")
-            stream.flush()
-            os.fchmod(stream.fileno(), KEY_FILE_MODE)
-            os.fsync(stream.fileno())
-    except OSError:
-        os.unlink(temporary)
-        raise
-    return temporary
+def _write(stream: BinaryIO, key: Key) -> None:
+    """Makes the key durable in a new file."""
+    stream.write(base64.b64encode(key.material) + b"\n")
+    stream.flush()
+    os.fchmod(stream.fileno(), KEY_FILE_MODE)
+    os.fsync(stream.fileno())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Optional
 
@@ -213,3 +213,12 @@ def _check_consistent(sidecar: Sidecar) -> None:
         raise ValueError("half a verification")
     if sidecar.damage is not None and sidecar.verification != "failed":
         raise ValueError("damage without a failed verification")
+
+
+def sidecar_of(manifest: Manifest, *, size: int, sha256: str, verified_at: Optional[datetime],
+               level: Optional[str]) -> Sidecar:
+    """The sidecar that belongs to an archive of ``size`` bytes whose manifest was read or just written."""
+    sidecar = Sidecar.from_manifest(manifest, size=size, sha256=sha256)
+    if verified_at is None:
+        return sidecar
+    return replace(sidecar, verified_at=verified_at, verified_level=level, verification="passed")

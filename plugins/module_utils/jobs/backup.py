@@ -20,7 +20,7 @@ from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
 from ..catalog.lock import catalog_lock
 from ..catalog.names import KINDS
-from ..catalog.sidecar import Sidecar, write_sidecar
+from ..catalog.sidecar import Sidecar, sidecar_of, write_sidecar
 from ..catalog.status import StatusRecord, read_status, update_status
 from ..config import Settings
 from ..errors import ArchiveError, MaintenanceError, UsageError, from_oserror
@@ -32,7 +32,7 @@ from .gather import Content, describe, gather
 from .increment import STRATEGIES, Increment, NotIncremental, make_increment
 from .prune import apply_retention
 from .references import FileReference, check_references
-from .write import WriteOptions, build_manifest, sidecar_of, write_archive
+from .write import WriteOptions, build_manifest, write_archive
 
 _UNVERIFIED = "the archive of this run was not verified"
 
@@ -306,7 +306,8 @@ def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
         return "created", "the content differs from the newest archive", newest
     if head is not None and head.key_id != (run.ring.current.id if run.ring else None):
         return "created", "the key differs from the newest archive's", newest
-    verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress)
+    verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress,
+                            workers=run.request.workers)
     if verdict.verdict != "passed" or verdict.manifest is None:
         problem = "; ".join(verdict.problems[:1])
         return "created", f"the newest archive does not verify ({problem})", _Newest(run.newest)
@@ -378,7 +379,8 @@ def _create(run: _Run, content: Content, newest: _Newest, reason: str, scratch: 
 
 
 def _verify(run: _Run, temporary: str, sha256: str) -> datetime:
-    verdict = check_archive(temporary, run.ring, level="checksums", progress=run.progress, check_name=False, own=True)
+    verdict = check_archive(temporary, run.ring, level="checksums", progress=run.progress, check_name=False, own=True,
+                            workers=run.request.workers)
     problems = verdict.problems
     if verdict.verdict == "passed" and verdict.sha256 != sha256:
         problems = ("what was read back differs from what was written",)

@@ -22,8 +22,8 @@ from ..catalog.sidecar import described_sidecar
 from ..errors import ArchiveError, DestinationError, KeyFileError, MaintenanceError, from_oserror
 from ..files import CHUNK_BYTES, free_bytes, scratch_directory
 from ..sqlite.check import check
+from ..sqlite.contents import read_contents
 from ..sqlite.digest import DatabaseDigester
-from ..sqlite.inspect import read_contents
 from ..sqlite.source import file_size, open_private
 from ..sqlite.trial import write_trial
 from ..units import Progress, format_bytes
@@ -68,19 +68,21 @@ class _HashSink:
 
 
 def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Optional[str] = None,
-                  progress: Optional[Progress] = None, check_name: bool = True, own: bool = False) -> ArchiveCheck:
+                  progress: Optional[Progress] = None, check_name: bool = True, own: bool = False,
+                  workers: Optional[int] = None) -> ArchiveCheck:
     """Judges the archive at ``path``; damage is a verdict and not an exception.
 
     ``level`` checksums reads and compares everything; integrity unpacks the databases into ``scratch`` and runs
     ``PRAGMA integrity_check`` and the row counts of the manifest; restore unpacks everything there and opens the
     databases as the application would, sidecars and all. An increment is read with everything that it needs. ``own``:
     an archive that this run has just written, whose base it has just looked at, and whose pages it has just digested:
-    each byte of it is read back, and nothing else. Raises DestinationError for scratch without room.
+    each byte of it is read back, and nothing else. ``workers``: threads for this archive, by default one for each
+    processor. Raises DestinationError for scratch without room.
     """
     began = time.monotonic()
     unknown = ArchiveCheck(path, "unknown", level)
     try:
-        with open_archive(path, ring, check_name=check_name) as reader:
+        with open_archive(path, ring, check_name=check_name, workers=workers) as reader:
             manifest = reader.manifest
             found = replace(unknown, manifest=manifest, key_id=reader.key_id)
             databases: tuple[dict[str, Any], ...] = ()

@@ -94,8 +94,7 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
         for directory in sorted({existing_parent(target) for target in plan.database_targets}):
             stack.enter_context(_directory_lock(directory))
         resolved = _end_interrupted(plan)
-        for directory in sorted({existing_parent(target) for target in plan.database_targets}):
-            remove_leftovers(directory)
+        _remove_leftovers(plan.database_targets)
         refuse_holders(plan.database_targets, plan.request.accept_unknown_holders)
         clock.lap("preflight")
         staged = _stage(plan, progress)
@@ -110,6 +109,13 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
     return RestoreResult(True, "restored", plan.archive, _steps(plan), copy.path if copy else None,
                          tuple(staged.rows.items()), tuple(clock.phases), resolved, expired,
                          plan.warnings + tuple(staged.warnings), clock.seconds)
+
+
+def _remove_leftovers(targets: Sequence[str]) -> None:
+    directories = sorted({existing_parent(target) for target in targets})
+    for directory in directories:
+        remove_leftovers(directory)
+    safety.remove_unused(directories)
 
 
 def _stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
@@ -262,28 +268,31 @@ def undo_restore(safety_copy: str, *, check: bool = False, accept_unknown_holder
     clock = _Clock()
     copy = safety.read_record(safety_copy)
     databases = [m.target for m in copy.moved if m.database]
-    resolved = []
-    for target in databases:
-        if not check and os.path.lexists(journal_path(target)):
-            refuse_holders([target], accept_unknown_holders)
-            resolved.append((target, resolve(target) or "completed"))
-    if copy.state == "undone":
+    interrupted = any(os.path.lexists(journal_path(target)) for target in databases or [copy.path])
+    if copy.state == "undone" and not interrupted:
         return RestoreResult(False, "undone", copy.archive, safety_copy=copy.path, seconds=clock.seconds)
     steps = tuple({"kind": "database" if m.database else "file", "target": m.target,
                    "action": "replace" if m.safety else "remove"} for m in copy.moved)
     if check:
         return RestoreResult(True, "planned", copy.archive, steps, copy.path)
-    refuse_holders(databases, accept_unknown_holders)
-    journal = _undo_journal(copy, databases)
-    with _locked_databases(databases):
-        perform(journal)
-    safety.write_record(replace(copy, state="undone"))
+    with ExitStack() as stack:
+        for directory in sorted({existing_parent(target) for target in databases}):
+            stack.enter_context(_directory_lock(directory))
+        refuse_holders(databases, accept_unknown_holders)
+        outcomes = [(target, resolve(target)) for target in databases or [copy.path]]
+        _remove_leftovers(databases)
+        copy = safety.read_record(safety_copy)
+        if copy.state != "undone":
+            with _locked_databases(databases):
+                perform(_undo_journal(copy, databases))
     clock.lap("put back")
     return RestoreResult(True, "undone", copy.archive, steps, copy.path, phases=tuple(clock.phases),
-                         resolved=tuple(resolved), seconds=clock.seconds)
+                         resolved=tuple((target, outcome) for target, outcome in outcomes if outcome),
+                         seconds=clock.seconds)
 
 
 def _undo_journal(copy: SafetyCopy, databases: Sequence[str]) -> Journal:
+    """Restored files away, old files back, and last the record that says so."""
     away: list[Rename] = []
     back: list[Rename] = []
     homes: dict[str, str] = {}
@@ -301,4 +310,5 @@ def _undo_journal(copy: SafetyCopy, databases: Sequence[str]) -> Journal:
                                    "Restore an archive instead; nothing was changed")
             back.append((item.safety, item.target))
     journals = tuple(journal_path(t) for t in databases) or (journal_path(copy.path),)
-    return Journal(journals, (tuple(away), tuple(back)), copy.archive, copy.path)
+    records = safety.stage_record(replace(copy, state="undone"))
+    return Journal(journals, (tuple(away), tuple(back), records), copy.archive, copy.path)

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Optional
 
 from ..errors import RestoreError, from_oserror
-from ..files import atomic_write, fsync_directory
+from ..files import atomic_write, fsync_directory, remove_leftovers
 from ..units import iso, parse_time, stamp
 from .collect import SAFETY_NAME, SIDECARS
 from .restore_journal import Rename, read_owned_json
 
 FORMAT = "feedforward-maintenance safety copy"
 RECORD = "record.json"
+NEXT_RECORD = "record-next.json"
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,31 @@ def set_aside(target: str, directory: str, *, database: bool, number: int) -> tu
     return moved, renames
 
 
-def write_record(copy: SafetyCopy) -> None:
+def write_record(copy: SafetyCopy, name: str = RECORD) -> None:
     """Writes the record of a safety copy, atomically. Raises DestinationError."""
     value = {"format": FORMAT, "version": 1, "created_at": iso(copy.created_at), "archive": copy.archive,
              "state": copy.state, "others": copy.others,
              "moved": [{"target": m.target, "safety": m.safety, "database": m.database} for m in copy.moved]}
-    atomic_write(os.path.join(copy.path, RECORD), json.dumps(value, indent=1).encode("utf-8") + b"\n")
+    atomic_write(os.path.join(copy.path, name), json.dumps(value, indent=1).encode("utf-8") + b"\n")
+
+
+def stage_record(copy: SafetyCopy) -> tuple[Rename, ...]:
+    """Writes the next record beside the one that is there, and returns the renames that put it in its place."""
+    write_record(copy, NEXT_RECORD)
+    before = os.path.join(copy.path, f"{RECORD}.{secrets.token_hex(4)}")
+    return ((os.path.join(copy.path, RECORD), before), (os.path.join(copy.path, NEXT_RECORD),
+                                                        os.path.join(copy.path, RECORD)))
 
 
 def read_record(path: str) -> SafetyCopy:
     """The safety copy in directory ``path``. Raises RestoreError when there is none, or it is not ours."""
     path = os.path.abspath(path)
     try:
-        value = read_owned_json(os.path.join(path, RECORD), FORMAT)
+        try:
+            value = read_owned_json(os.path.join(path, RECORD), FORMAT)
+        except FileNotFoundError:
+            # An undo was interrupted between the two renames of ``stage_record``.
+            value = read_owned_json(os.path.join(path, NEXT_RECORD), FORMAT)
         return _from_dict(path, value)
     except (FileNotFoundError, NotADirectoryError):
         raise RestoreError(path, "there is no safety copy of a restore here",
@@ -114,18 +130,41 @@ def _from_dict(path: str, value: dict[str, Any]) -> SafetyCopy:
 def expired(directories: Sequence[str], *, now: datetime, safety_days: int) -> tuple[SafetyCopy, ...]:
     """Safety copies of ours in ``directories`` that are older than ``safety_days``; anything else is not named."""
     found: list[SafetyCopy] = []
-    for directory in sorted(set(directories)):
-        for name in sorted(os.listdir(directory)):
-            path = os.path.join(directory, name)
-            if not SAFETY_NAME.search(name) or os.path.islink(path) or not os.path.isdir(path):
-                continue
-            try:
-                copy = read_record(path)
-            except RestoreError:
-                continue
-            if now - copy.created_at > timedelta(days=safety_days):
-                found.append(copy)
+    for path in _candidates(directories):
+        try:
+            copy = read_record(path)
+        except RestoreError:
+            continue
+        if now - copy.created_at > timedelta(days=safety_days):
+            found.append(copy)
     return tuple(found)
+
+
+def remove_unused(directories: Sequence[str]) -> None:
+    """Removes what a restore that was killed before its first rename left: temporary files in safety copies, and
+    copies that hold nothing. The caller has resolved the journals. Raises DestinationError."""
+    for path in _candidates(directories):
+        status = os.stat(path)
+        if (status.st_uid, stat.S_IMODE(status.st_mode)) != (os.geteuid(), 0o700):
+            continue
+        remove_leftovers(path)
+        try:
+            copy = read_record(path)
+        except RestoreError:
+            copy = None
+        if copy is not None and copy.state == "kept" and any(m.safety for m in copy.moved) \
+                and not any(m.safety and os.path.lexists(m.safety) for m in copy.moved):
+            remove(copy)
+        with suppress(OSError):
+            # Only an empty one: a safety copy without its record may be all that is left of a database.
+            os.rmdir(path)
+
+
+def _candidates(directories: Sequence[str]) -> list[str]:
+    """Directories with the name of a safety copy."""
+    paths = [os.path.join(directory, name) for directory in sorted(set(directories))
+             for name in sorted(os.listdir(directory)) if SAFETY_NAME.search(name)]
+    return [path for path in paths if os.path.isdir(path) and not os.path.islink(path)]
 
 
 def remove(copy: SafetyCopy) -> None:

@@ -160,8 +160,9 @@ def _unpack_chain(plan: RestorePlan, wanted: dict[str, RestoreStep], items: dict
 def _new_file(plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) -> BinaryIO:
     _make_parents(plan, step.target, item, staged)
     path = temporary_name(step.target)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    # Noted before it exists: a signal may arrive as soon as it does.
     staged.files.append((step, path))
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     return os.fdopen(handle, "wb")
 
 

@@ -15,12 +15,11 @@ from ..archive.keys import KeyRing, load_ring
 from ..catalog.catalog import Catalog, Entry
 from ..catalog.lock import catalog_lock
 from ..catalog.names import KINDS, parse_name
-from ..catalog.sidecar import write_sidecar
+from ..catalog.sidecar import sidecar_of, write_sidecar
 from ..catalog.status import update_status
 from ..errors import ArchiveError, KeyFileError, MaintenanceError, UsageError
 from ..units import Progress, iso, utc_now
 from .check import LEVELS, ArchiveCheck, check_archive
-from .write import sidecar_of
 
 RECORD_TIMEOUT_SECONDS = 60.0
 _NEXT_STEP = "Keep the archives that passed, and make a new backup"

@@ -9,7 +9,7 @@ import os
 import platform
 import socket
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
@@ -17,7 +17,6 @@ from ..archive.codecs import library
 from ..archive.keys import Key
 from ..archive.manifest import DatabaseEntry, FileEntry, Manifest, SkippedEntry
 from ..archive.writer import ArchiveWriter, WrittenArchive
-from ..catalog.sidecar import Sidecar
 from ..sqlite.snapshot import Snapshot
 from ..units import Progress, iso
 from ..version import VERSION
@@ -102,12 +101,3 @@ def write_archive(path: str, manifest: Manifest, content: Content, *, options: W
             else:
                 writer.mark_vanished(item.member)
         return writer.finish()
-
-
-def sidecar_of(manifest: Manifest, *, size: int, sha256: str, verified_at: Optional[datetime],
-               level: Optional[str]) -> Sidecar:
-    """The sidecar that belongs to an archive of ``size`` bytes whose manifest was read or just written."""
-    sidecar = Sidecar.from_manifest(manifest, size=size, sha256=sha256)
-    if verified_at is None:
-        return sidecar
-    return replace(sidecar, verified_at=verified_at, verified_level=level, verification="passed")

@@ -213,6 +213,22 @@ def test_rotation_keeps_every_key_newest_first(tmp_path):
     assert all(stat.S_IMODE(entry.stat().st_mode) == 0o400 for entry in os.scandir(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["fsync", "replace", "link"])
+def test_a_signal_leaves_no_key_in_a_temporary_file(tmp_path, monkeypatch, name):
+    path = tmp_path / "backup.key"
+    private_file(path, TEXT)
+
+    def arrives(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, name, arrives)
+    with pytest.raises(KeyboardInterrupt):
+        rotate_key(str(path))
+    monkeypatch.undo()
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"backup.key", f"backup.key.{KEY.id}"}
+    assert load_ring(str(path)).current == KEY
+
+
 def test_rotation_of_nothing(tmp_path):
     for path in (tmp_path / "backup.key", tmp_path / "missing" / "backup.key"):
         with pytest.raises(KeyFileError, match="exist|no key"):

@@ -71,6 +71,22 @@ def test_times_as_people_write_them() -> None:
         units.parse_stamp("2026")
 
 
+def test_a_signal_right_after_the_file_was_made_leaves_nothing(tmp_path, monkeypatch) -> None:
+    """As the handler of SIGTERM raises it, in the middle of anything."""
+
+    def arrives(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    (tmp_path / "file").write_bytes(b"before")
+    for name in ("fdopen", "fsync", "replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(files.os, name, arrives)
+            with pytest.raises(KeyboardInterrupt):
+                files.atomic_write(str(tmp_path / "file"), b"after")
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+        assert (tmp_path / "file").read_bytes() == b"before"
+
+
 def test_atomic_write_replaces_and_leaves_nothing(tmp_path) -> None:
     path = str(tmp_path / "file")
     files.atomic_write(path, b"one", mode=0o640)

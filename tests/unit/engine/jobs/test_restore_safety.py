@@ -10,12 +10,18 @@ import json
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore import undo_restore
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_journal import journal_path
+from ansible_collections.feedforward.maintenance.plugins.module_utils.files import TEMPORARY_SUFFIX
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import safety
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore import _undo_journal, undo_restore
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_journal import (
+    journal_path,
+    write_journal,
+)
 
 from .conftest import Site, damage
 
@@ -31,6 +37,52 @@ def test_newer_rows_are_kept_in_the_safety_copy_and_undo_brings_them_back(site: 
     assert undone.changed and site.rows() == newer
     assert not undo_restore(result.safety_copy, accept_unknown_holders=True).changed
     assert site.rows() == newer
+
+
+@pytest.mark.parametrize("renames", range(6))
+def test_an_undo_that_was_killed_is_finished_by_the_next_one(site: Site, renames: int) -> None:
+    site.backup()
+    site.sql("INSERT INTO drafts(content) VALUES ('written after the backup')")
+    newer = site.rows()
+    copy = safety.read_record(site.restore().safety_copy)
+    journal = _undo_journal(copy, [site.database])
+    write_journal(journal)
+    assert len(journal.renames) >= 4
+    for source, target in journal.renames[:renames]:
+        os.rename(source, target)
+    assert undo_restore(copy.path, accept_unknown_holders=True).changed
+    assert site.rows() == newer and not os.path.exists(journal_path(site.database))
+    assert safety.read_record(copy.path).state == "undone"
+    assert not undo_restore(copy.path, accept_unknown_holders=True).changed
+    assert site.rows() == newer
+
+
+def test_what_a_killed_run_left_goes_with_the_next_undo(site: Site) -> None:
+    site.backup()
+    damage(site)
+    copy = site.restore().safety_copy
+    left = [os.path.join(place, f".x.0123abcd{TEMPORARY_SUFFIX}") for place in (os.path.dirname(site.database), copy)]
+    for path in left:
+        with open(path, "xb"):
+            pass
+    undo_restore(copy, accept_unknown_holders=True)
+    assert not any(map(os.path.exists, left))
+
+
+def test_safety_copies_that_hold_nothing_go_with_the_next_restore(site: Site) -> None:
+    """A restore was killed before its first rename: with the directory made, and with its record written."""
+    site.backup()
+    damage(site)
+    real = safety.read_record(site.restore().safety_copy)
+    empty, recorded = (f"{site.database}.before-restore-20200101T00000{number}Z" for number in (1, 2))
+    for path in (empty, recorded):
+        safety.make_directory(path)
+    moved = tuple(replace(m, safety=m.safety and m.safety.replace(real.path, recorded)) for m in real.moved)
+    safety.write_record(replace(real, path=recorded, moved=moved))
+    damage(site)
+    result = site.restore()
+    assert not os.path.exists(empty) and not os.path.exists(recorded)
+    assert os.path.isdir(real.path) and os.path.isdir(result.safety_copy)
 
 
 def test_undo_predicts_in_check_mode(site: Site) -> None:
