@@ -11,7 +11,7 @@ COLLECTIONS := $(CURDIR)/.build/collections
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-dev dist demo test test-list lint unit integration system sanity molecule newest scenario \
-	bed-down bench bench-fleet docs changelog lock clean
+	faults faults-long bed-down bench bench-fleet docs changelog lock clean
 
 help: ## this list
 	@echo "Prerequisites: git make python3-venv"
@@ -32,6 +32,12 @@ lint unit integration system sanity molecule newest: venv-dev ## one group of th
 
 scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox
 	@tools/scenario.sh "$(NAME)"
+
+faults: venv-dev ## attack the command as often as half an hour allows; ONLY="kill power" for some of it
+	@.venv/bin/python tests/faults $(ONLY)
+
+faults-long: venv-dev ## the whole table of docs/reliability.md, for hours
+	@.venv/bin/python tests/faults --long $(ONLY)
 
 bench-fleet: venv-dev dist ## what a run on a configured fleet costs, on 1, 4 and 16 booted hosts (root)
 	@.venv/bin/python -m benchmarks.fleet

@@ -95,6 +95,7 @@ def python_stages() -> list[Stage]:
                 ("system:clock", "system/clock", ("faketime",)),
                 ("system:root", "system/root", ("root",)),
                 ("system:zstd", "system/zstd", ("zstd",)),
+                ("faults", "faults", ()),
             )
         ),
         Stage("sanity", "sanity", (("tools/sanity.sh",),), limit_seconds=1200, proof=SANITY_PROOF),

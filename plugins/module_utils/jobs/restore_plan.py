@@ -29,6 +29,8 @@ from .collect import PARTS
 from .restore_journal import journal_path
 
 ALL_PARTS = ("databases", *PARTS)
+_OPENING_BYTES = 1 << 20
+"""For the log and the index, without which the application could not open what was restored."""
 
 
 @dataclass(frozen=True)
@@ -340,5 +342,5 @@ def _needs(steps: Sequence[RestoreStep]) -> tuple[tuple[str, int, int], ...]:
             continue
         parent = existing_parent(step.target)
         row = rows.setdefault(os.stat(parent).st_dev, [parent, 0, free_bytes(parent)])
-        row[1] += step.size_bytes
+        row[1] += step.size_bytes + (_OPENING_BYTES if step.kind == "database" else 0)
     return tuple((str(parent), int(needed), int(free)) for parent, needed, free in rows.values())

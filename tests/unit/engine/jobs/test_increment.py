@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
 import subprocess
 import tempfile
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +22,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.ca
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import sidecar_path
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import gather
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
+from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.digest import content_digest_of_page_1
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.recovery import (
     recover,
     save_assembly,
@@ -325,6 +328,50 @@ def test_damage_anywhere_in_a_chain_is_found(chain: Chain, place) -> None:
         assert verdict.verdict != "passed" and verdict.problems
         flip(path, position)
     assert check_archive(newest, ring, level="checksums").verdict == "passed"
+
+
+def lies(monkeypatch, number: int, *, consistently: bool) -> None:
+    """Snapshots whose table of page digests is wrong about page ``number``: as if memory had been damaged, or by
+    somebody who has the key. ``consistently``: the content digest is that of the wrong table."""
+    take = gather.snapshot.take
+
+    def wrong(*arguments, **more):
+        taken = take(*arguments, **more)
+        with open(taken.page_digests_path, "r+b") as table:
+            table.seek((number - 1) * 16)
+            table.write(bytes(16))
+            table.seek(0)
+            digests = table.read()
+        if not consistently:
+            return taken
+        with open(taken.path, "rb") as copy:
+            first = content_digest_of_page_1(memoryview(copy.read(taken.digests.page_size)))
+        content = hashlib.sha256(first + digests[16:]).hexdigest()
+        return replace(taken, digests=replace(taken.digests, content_sha256=content))
+
+    monkeypatch.setattr(gather.snapshot, "take", wrong)
+
+
+def test_a_table_that_does_not_list_the_pages_is_damage(chain: Chain, monkeypatch) -> None:
+    lies(monkeypatch, 7, consistently=False)
+    result = chain.backup()
+    verdict = check_archive(result.archive, load_ring(chain.site.key_file), level="checksums")
+    assert verdict.verdict == "failed" and "does not list the pages" in verdict.problems[0], verdict
+
+
+def test_a_page_that_is_not_the_one_of_the_table_is_damage(chain: Chain, monkeypatch) -> None:
+    chain.backup()
+    chain.change(300)
+    lies(monkeypatch, 9, consistently=True)
+    result = chain.backup()
+    assert result.base is not None
+    verdict = check_archive(result.archive, load_ring(chain.site.key_file), level="checksums")
+    assert verdict.verdict == "failed" and "page 9 of app.db is not the one" in verdict.problems[0], verdict
+    rows = chain.content()
+    chain.change(301)
+    with pytest.raises(errors.ArchiveError, match="page 9 of app.db"):
+        chain.site.restore()
+    assert chain.content() != rows
 
 
 def test_unencrypted_chains(site: Site) -> None:

@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives that are not as they were written: each is detected, none is restored."""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fault_rows import Row, row
+from fault_world import APPLICATION, Fresh, World, rows_digest
+
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive import libraries
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import create_key, load_ring
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import BackupRequest, run_backup
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
+
+ATTACK = "Damage to archives"
+MOST_MEMORY_MEGABYTES = 300
+Damage = Callable[[random.Random, bytearray], str]
+
+
+def flip(rng: random.Random, data: bytearray) -> str:
+    """One bit anywhere."""
+    place, bit = rng.randrange(len(data)), rng.randrange(8)
+    data[place] ^= 1 << bit
+    return f"bit {bit} of byte {place}"
+
+
+def truncate(rng: random.Random, data: bytearray) -> str:
+    """The end is missing."""
+    size = rng.randrange(len(data))
+    del data[size:]
+    return f"cut to {size} bytes"
+
+
+def swap(rng: random.Random, data: bytearray) -> str:
+    """Two pieces of equal length change places."""
+    length = rng.choice([length for length in (1, 16, 512, 4096) if length * 4 < len(data)])
+    one, other = sorted(rng.sample(range(0, len(data) - length, length), 2))
+    if data[one:one + length] == data[other:other + length]:
+        return flip(rng, data)
+    data[one:one + length], data[other:other + length] = data[other:other + length], data[one:one + length]
+    return f"{length} bytes at {one} and {other} swapped"
+
+
+def duplicate(rng: random.Random, data: bytearray) -> str:
+    """A piece stands there twice."""
+    length, place = rng.choice((1, 16, 512, 4096)), rng.randrange(len(data))
+    piece = data[place:place + length]
+    data[place:place] = piece
+    return f"{len(piece)} bytes at {place} twice"
+
+
+def overwrite(rng: random.Random, data: bytearray) -> str:
+    """Zeros where a sector could not be read."""
+    place = rng.randrange(0, len(data), 512)
+    if not any(data[place:place + 512]):
+        return flip(rng, data)
+    data[place:place + 512] = bytes(min(512, len(data) - place))
+    return f"zeros from {place}"
+
+
+KINDS: dict[str, tuple[Damage, int]] = {
+    "single-bit flips": (flip, 100),
+    "truncations": (truncate, 10),
+    "pieces swapped": (swap, 5),
+    "pieces doubled": (duplicate, 5),
+    "sectors of zeros": (overwrite, 5),
+}
+"""How each kind damages, and what share of the points (in parts of 100) it gets."""
+
+
+def attack(fresh: Fresh, flips: int, by_command: int) -> Iterator[Row]:
+    """``flips`` single bits and as many of the other kinds as the table says, by the engine in this process, and
+    ``by_command`` of each kind by the command as well. Archives are encrypted and not, gzip and zstd."""
+    world = fresh()
+    before = world.keep()
+    for archive in _archives(world):
+        for name, (damage, share) in KINDS.items():
+            with row(ATTACK, f"{name}: {archive.name.split('Z', 1)[1][1:]}") as counted:
+                for seed in range(max(1, flips * share // 400)):
+                    counted.count(*_judged(world, archive, damage, seed))
+            yield counted
+    newest = world.archives / before.newest
+    for name, (damage, _share) in KINDS.items():
+        with row(ATTACK, f"{name}: verify and restore by the command") as counted:
+            for seed in range(by_command):
+                world.reset()
+                counted.count(*_refused(world, newest, damage, seed))
+        yield counted
+    with row(ATTACK, "the archive of another key, renamed archives, a later format") as counted:
+        for act in (_another_key, _renamed, _swapped_with_its_base):
+            world.reset()
+            counted.count("were detected", act(world, newest))
+    yield counted
+    with row(ATTACK, "damage to sidecars: the verdict stays") as counted:
+        for seed in range(max(10, by_command)):
+            world.reset()
+            counted.count("did not matter", _sidecar(world, newest, seed))
+    yield counted
+
+
+def _archives(world: World) -> list[Path]:
+    """A full archive of each codec that Python has here, encrypted and not, beside the world."""
+    made = []
+    for method in ("gzip", "zstd") if libraries.STDLIB_ZSTD or libraries.ZSTANDARD else ("gzip",):
+        for key_file in (str(world.key_file), None):
+            place = world.root / f"{method}-{'encrypted' if key_file else 'plain'}"
+            place.mkdir()
+            result = run_backup(BackupRequest(APPLICATION, "database", str(place), (str(world.database),),
+                                              key_file=key_file, compression=method))  # fmt: skip
+            assert result.archive is not None
+            made.append(Path(result.archive))
+    return made
+
+
+def _judged(world: World, archive: Path, damage: Damage, seed: int) -> tuple[str, list[str]]:
+    """The engine's verdict about a damaged copy of the same name."""
+    data = bytearray(archive.read_bytes())
+    what = damage(random.Random(seed), data)
+    place = world.root / "damaged"
+    place.mkdir(exist_ok=True)
+    copy = place / archive.name
+    copy.write_bytes(data)
+    # The sidecar stays: it is what an administrator has beside the damaged archive.
+    shutil.copy(f"{archive}.json", place)
+    verdict = check_archive(str(copy), load_ring(str(world.key_file)), level="checksums")
+    broken = [] if verdict.verdict == "failed" and verdict.problems else [f"{archive.name}, {what}: {verdict.verdict}"]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    if memory > MOST_MEMORY_MEGABYTES:
+        broken.append(f"{archive.name}, {what}: {memory} MB of memory")
+    return "were detected", broken
+
+
+def _refused(world: World, archive: Path, damage: Damage, seed: int) -> tuple[str, list[str]]:
+    """The command's verify and restore of the damaged archive: an error each, and the database as it was."""
+    data = bytearray(archive.read_bytes())
+    what = damage(random.Random(seed), data)
+    archive.write_bytes(data)
+    return "were detected", [f"{what}: {sentence}" for sentence in _is_refused(world, archive.name)]
+
+
+def _is_refused(world: World, name: str) -> list[str]:
+    rows, broken = rows_digest(world.database), []
+    verified = world.command("verify", name)
+    restored = world.command("restore", name, "--yes", "--accept-unknown-holders")
+    for job, ended in (("verify", verified), ("restore", restored)):
+        if ended.code not in (5, 6):
+            broken.append(f"{job} ended with {ended.code}")
+        if ended.traceback or not ended.errors + ended.output:
+            broken.append(f"{job} said: {(ended.errors or ended.output)[-200:]}")
+    return [*broken, *world.broken_database(rows), *(f"{left} was left" for left in world.leftovers())]
+
+
+def _another_key(world: World, archive: Path) -> list[str]:
+    """The key file is another one, without the older keys beside it."""
+    shutil.rmtree(world.key_file.parent)
+    world.key_file.parent.mkdir(mode=0o700)
+    create_key(str(world.key_file))
+    return [f"another key: {sentence}" for sentence in _is_refused(world, archive.name)]
+
+
+def _renamed(world: World, archive: Path) -> list[str]:
+    """It has the name of an archive of another day."""
+    name = archive.name.replace("-20", "-19", 1)
+    archive.rename(archive.with_name(name))
+    return [f"renamed: {sentence}" for sentence in _is_refused(world, name)]
+
+
+def _swapped_with_its_base(world: World, archive: Path) -> list[str]:
+    """The increment and its base change names."""
+    base = next(path for path in world.final_archives() if path != archive)
+    content = archive.read_bytes()
+    archive.write_bytes(base.read_bytes())
+    base.write_bytes(content)
+    return [f"swapped with its base: {sentence}" for sentence in _is_refused(world, archive.name)]
+
+
+def _sidecar(world: World, archive: Path, seed: int) -> list[str]:
+    """Whatever the sidecar says, a good archive passes and a damaged one fails."""
+    rng = random.Random(seed)
+    sidecar = Path(f"{archive}.json")
+    data = bytearray(sidecar.read_bytes())
+    (flip, truncate, overwrite)[seed % 3](rng, data)
+    sidecar.write_bytes(data)
+    broken = [] if world.command("verify", archive.name).code == 0 else ["a good archive does not pass beside it"]
+    sidecar.write_bytes(data)
+    content = bytearray(archive.read_bytes())
+    what = flip(rng, content)
+    archive.write_bytes(content)
+    if world.command("verify", archive.name).code == 0:
+        broken.append(f"an archive with {what} passes beside it")
+    return [f"sidecar {seed}: {sentence}" for sentence in broken]

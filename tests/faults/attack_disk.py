@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small disk of its own that is full, or that turns read-only in the middle of a run. Needs root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fault_jobs import JOBS, Prepared
+from fault_rows import Row, row
+from fault_trace import STRACE, Call, record, sampled
+from fault_world import Ended, Fresh, World, empty
+
+FULL = "A disk that is full"
+READ_ONLY = "A disk that turns read-only"
+# ext4 itself takes a part of a file system. Sizes that do not hold what is there before are passed over.
+LEAST_KIBIBYTES, STEP_KIBIBYTES = 400, 80
+WAIT_SECONDS = 20.0
+
+
+@contextmanager
+def mounted(directory: Path, kibibytes: int, *options: str) -> Iterator[None]:
+    """A file system of its own below ``directory``, which is empty."""
+    image = directory.with_name("image")
+    image.unlink(missing_ok=True)
+    with image.open("wb") as stream:
+        stream.truncate(kibibytes << 10)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "1024", "-m", "0", *options, str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", str(image), str(directory)], check=True)
+    try:
+        (directory / "lost+found").rmdir()
+        yield
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def full(fresh: Fresh, sizes: int) -> Iterator[Row]:
+    """Each job on disks of ``sizes`` sizes, from one that the world fills to one with room."""
+    for job in JOBS:
+        world = fresh()
+        prepared = job.prepare(world)
+        with row(FULL, job.name) as counted:
+            kibibytes = LEAST_KIBIBYTES
+            while counted.tried < sizes:
+                kibibytes += STEP_KIBIBYTES
+                empty(world.live)
+                with mounted(world.live, kibibytes, "-O", "^has_journal", "-N", "128"):
+                    try:
+                        world.reset()
+                    except (OSError, shutil.Error):
+                        # Too small even for what is there before.
+                        empty(world.live)
+                        continue
+                    counted.count(*_run(world, prepared, kibibytes))
+                    empty(world.live)
+        yield counted
+
+
+def _run(world: World, prepared: Prepared, kibibytes: int) -> tuple[str, list[str]]:
+    ended = world.command(*prepared.words)
+    broken = prepared.broken_now(world)
+    if ended.traceback or (ended.code and not ended.errors.strip()):
+        broken.append(f"it said: {ended.errors[-300:]}")
+    if ended.code == 0:
+        if not prepared.done(world):
+            broken.append("exit code 0, and the job is not done")
+    elif ended.code not in range(1, 9):
+        broken.append(f"exit code {ended.code}: {ended.errors[-300:]}")
+    if ended.code:
+        broken += [f"{left} was left on the full disk" for left in world.leftovers()]
+    return "had room" if ended.code == 0 else "were reported", [f"{kibibytes} KiB: {sentence}" for sentence in broken]
+
+
+def read_only(fresh: Fresh, points: int) -> Iterator[Row]:
+    """At most ``points`` places in each job at which the disk turns read-only."""
+    for job in JOBS:
+        world = fresh()
+        prepared = job.prepare(world)
+        calls, ended = record(world, *prepared.words)
+        assert ended.code == 0, ended
+        with row(READ_ONLY, job.name) as counted:
+            for call in sampled(calls, points):
+                empty(world.live)
+                with mounted(world.live, 16 << 10):
+                    world.reset()
+                    stopped, ended = _stopped_at(world, call, prepared.words)
+                    state = Path(world.root / "state")
+                    shutil.rmtree(state, ignore_errors=True)
+                    shutil.copytree(world.live, state, symlinks=True)
+                empty(world.live)
+                shutil.copytree(state, world.live, symlinks=True, dirs_exist_ok=True)
+                counted.count(*_after(world, prepared, call, stopped, ended))
+        yield counted
+
+
+def _stopped_at(world: World, call: Call, words: tuple[str, ...]) -> tuple[bool, Ended]:
+    """Runs the command up to ``call``, turns the disk read-only, and lets it go on."""
+    trace = world.root / "trace"
+    trace.write_text("", encoding="ascii")
+    command = [*STRACE, "-o", str(trace), "-e", f"trace={call.name}", "-e",
+               f"inject={call.name}:signal=SIGSTOP:when={call.number}", sys.executable, str(world.program), *words,
+               "--config", str(world.etc)]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:  # fmt: skip
+        stopped = _stopped_thread(process, trace)
+        if stopped:
+            subprocess.run(["mount", "-o", "remount,abort", str(world.live)], check=False, capture_output=True)
+            os.kill(stopped, signal.SIGCONT)
+        output, errors = process.communicate(timeout=60)
+    return bool(stopped), Ended(process.returncode, output, errors)
+
+
+def _stopped_thread(process: subprocess.Popen[str], trace: Path) -> int:
+    """The thread that strace says is stopped; 0 when the run ended before."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        for line in trace.read_text(encoding="utf-8", errors="replace").splitlines():
+            if "--- stopped by SIGSTOP ---" in line:
+                return int(line.split(" ", 1)[0])
+        if ended:
+            return 0
+        time.sleep(0.01)
+    return 0
+
+
+def _after(world: World, prepared: Prepared, call: Call, stopped: bool, ended: Ended) -> tuple[str, list[str]]:
+    if not stopped:
+        return "were not reached", [f"{call}: the run did not stop there"]
+    broken = prepared.broken_now(world)
+    if ended.traceback or ended.code not in range(9) or (ended.code and not ended.errors.strip()):
+        broken.append(f"exit code {ended.code}: {ended.errors[-300:]}")
+    broken += prepared.broken_after_next_run(world)
+    return ("did not matter" if ended.code == 0 else "were reported",
+            [f"read-only before {call}: {sentence}" for sentence in broken])  # fmt: skip

@@ -1,0 +1,23 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A few faults of every kind, none of which breaks a promise."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fault_attacks import ATTACKS, TEST
+from fault_rows import table
+from fault_world import World
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.needs(*attack.needs)) for name, attack in ATTACKS.items()]
+)
+def test_nothing_is_lost_and_nothing_is_called_good_that_is_not(name, tmp_path):
+    numbers = itertools.count()
+    rows = list(ATTACKS[name].run(lambda: World(tmp_path / f"world-{next(numbers)}").build(), TEST))
+    assert rows and all(one.tried for one in rows)
+    assert not any(one.broken for one in rows), table(rows)
