@@ -10,7 +10,7 @@ decides the exit code of the command; the table stands in the command's ``--help
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Any, Optional
 
 
 class MaintenanceError(Exception):
@@ -97,6 +97,14 @@ def printable(text: str) -> str:
     """``text`` without control characters and lone surrogates, which hostile file names may hold."""
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in safe)
+
+
+def from_unforeseen(error: Exception, subject: str) -> Optional[MaintenanceError]:
+    """The DestinationError for an error of the operating system that nobody handled where it was met; None for any
+    other exception, which is a defect of ours."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    return from_oserror(error, str(error.filename or subject), "working on it")
 
 
 def from_oserror(error: OSError, path: str, doing: str) -> MaintenanceError:

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # it ships no types
 
-from .errors import InternalError, MaintenanceError
+from .errors import InternalError, MaintenanceError, from_unforeseen
 
 CATALOG_OPTIONS = {
     "application": {"type": "str", "default": "feedforward"},
@@ -32,7 +32,7 @@ def answer(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> None:
     except MaintenanceError as error:
         result = _failure(error)
     except Exception as error:
-        result = _failure(_defect(module, error))
+        result = _failure(from_unforeseen(error, f"module {module._name}") or _defect(module, error))
     # After the except clauses: Ansible would otherwise add the exception that is being handled to the message.
     for text in result.pop("warnings", ()):
         module.warn(text)

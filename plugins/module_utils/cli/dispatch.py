@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from ..errors import InternalError, MaintenanceError
+from ..errors import InternalError, MaintenanceError, from_unforeseen
 from .commands import backup, info, key, listing, prune, restore, status, verify
 from .context import Context
 from .output import Output, standard_output
@@ -61,6 +61,9 @@ def _run(output: Output, arguments: Sequence[str], signals: StopSignals) -> int:
             raise InternalError(command, "the memory of this machine is exhausted",
                                 "Free memory, or give fewer workers, then run again") from error
         except Exception as error:
+            told = from_unforeseen(error, command)
+            if told is not None:
+                raise told from error
             raise InternalError(command, f"unexpected {type(error).__name__}: {error} ({_place(error)})",
                                 "This is a defect: run again with --debug and report what it prints") from error
     except MaintenanceError as error:

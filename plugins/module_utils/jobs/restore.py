@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
-from ..errors import ArchiveError, BusyError, DestinationError, RestoreError
+from ..errors import ArchiveError, BusyError, DestinationError, RestoreError, from_oserror
 from ..files import remove_leftovers
 from ..sqlite.exclusive import lock_database
 from ..sqlite.holders import Holders, find_holders
@@ -284,7 +284,11 @@ def undo_restore(safety_copy: str, *, check: bool = False, accept_unknown_holder
         copy = safety.read_record(safety_copy)
         if copy.state != "undone":
             with _locked_databases(databases):
-                perform(_undo_journal(copy, databases))
+                try:
+                    journal = _undo_journal(copy, databases)
+                except OSError as error:
+                    raise from_oserror(error, copy.path, "putting back what was replaced") from error
+                perform(journal)
     clock.lap("put back")
     return RestoreResult(True, "undone", copy.archive, steps, copy.path, phases=tuple(clock.phases),
                          resolved=tuple((target, outcome) for target, outcome in outcomes if outcome),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -104,6 +105,18 @@ def test_a_defect_is_one_line_and_the_traceback_wants_debug(host: Host,
     assert done.err.count("\n") == 1 and "--debug" in done.err
     assert json.loads(host.bare("broken", "--json").out)["error"]["type"] == "InternalError"
     assert host.bare("broken", "--debug").err.startswith("Traceback (most recent call last):\n")
+
+
+@pytest.mark.parametrize("error, named", [
+    (OSError(errno.EIO, "Input/output error", "/data/app.db"), "/data/app.db: Input/output error"),
+    (OSError(errno.EIO, "Input/output error"), "broken: Input/output error"),
+    (OSError(errno.ENOSPC, "No space left", "/data/x"), "/data/x: no space is left on the device")])
+def test_what_the_system_refuses_is_no_defect(host: Host, broken: Callable[[BaseException], None], error,
+                                              named) -> None:
+    broken(error)
+    done = host.bare("broken")
+    assert (done.code, done.out) == (4, "") and f"feedforward-maintenance: {named}" in done.err, done
+    assert done.err.count("\n") == 1 and "defect" not in done.err
 
 
 def test_exhausted_memory_is_named_as_such(host: Host, broken: Callable[[BaseException], None]) -> None:
