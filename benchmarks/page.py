@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from .data import CLASS_ROWS
 from .figures import Summary
 from .results import Results
-from .subjects import FIRST
+from .subjects import FIRST, RESTORE
 from .tables import (
     HEADER,
     MONTH_HEADER,
@@ -22,6 +22,7 @@ from .tables import (
     writer_rows,
 )
 from .targets import Verdict, number, over_baseline, verdicts
+from .writers import ALONE, BESIDE
 
 TEMPLATE = """\
 # Performance
@@ -34,6 +35,10 @@ the same data, so that ratios hold where seconds do not.
 Judged at {reference}.
 
 {targets}
+
+### Where a target is not met
+
+{limits}
 
 ## Measured on
 
@@ -113,13 +118,39 @@ def page(results: Results) -> str:
     reference = results.reference()
     return TEMPLATE.format(
         rounds=results.rounds, reference=f"{reference:g} MB" if reference else "no size", class_rows=CLASS_ROWS,
-        targets=target_table(verdicts(results)), machine=_machine(results),
+        targets=target_table(verdicts(results)), limits=_limits(results), machine=_machine(results),
         sizes=", ".join(f"{size:g} MB" for size in results.sizes()),
         size_tables="\n\n".join(f"## {size:g} MB\n\n{as_markdown(HEADER, size_rows(results, size))}"
                                 for size in results.sizes()),
         check=_check(results), memory=_memory(results),
         writers=_part(results, "writers", WRITER_HEADER, writer_rows(results)),
         month=_part(results, "month", MONTH_HEADER, month_rows(results)))
+
+
+def _limits(results: Results) -> str:
+    """What bounds a figure, with the measurement that shows it."""
+    size, summaries = results.reference(), results.summaries()
+
+    def seconds(subject: str, operation: str) -> str:
+        found = summaries.get((size, subject, operation)) if size is not None else None
+        return f"{found.seconds:.2f} s" if found else "not measured"
+
+    cases = (results.writers or {}).get("cases", {})
+    alone, beside = (cases.get(case, {}).get("p99_ms") for case in (ALONE, BESIDE))
+    lines = [
+        f"A restore of gzip is bound by zlib: `gzip -dc` behind `openssl enc -d` alone, which checks nothing, takes "
+        f"{seconds('administrator', RESTORE)} and `pigz -dc` {seconds('pigz', RESTORE)}, where ours takes "
+        f"{seconds('ours gzip', RESTORE)} with the verification and the check of the database; with isal "
+        f"{seconds('ours gzip by isal', RESTORE)}, with zstd {seconds('ours zstd', RESTORE)}. restic, whose content "
+        f"is zstd, takes {seconds('restic', RESTORE)}.",
+        f"The first backup by zstd takes {seconds('ours zstd', FIRST)} against restic's {seconds('restic', FIRST)}; "
+        "the copy that the snapshot needs, its check, and reading the archive back are in ours and not in restic's.",
+    ]
+    if alone and beside:
+        lines.append(f"A writer's 99th percentile is {alone:.1f} ms alone and {beside:.1f} ms beside a backup. The "
+                     "slow commits are those whose fsync meets the write-back of the archive, on the same disk. "
+                     "`backup_workers: 1` leaves a core to the application, and takes twice as long.")
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def target_table(judged: Sequence[Verdict]) -> str:

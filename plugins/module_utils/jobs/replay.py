@@ -129,7 +129,8 @@ def replay(links: Sequence[Link], ring: Optional[KeyRing], sinks: Mapping[str, B
             assemblers[entry.name] = _Assembler(newest.path, entry, table, sinks.get(entry.name))
         proven: list[tuple[tuple[MemberDigest, ...], str]] = []
         for number, link in enumerate(links):
-            with open_archive(link.path, ring, check_name=check_name or number > 0) as reader:
+            # The archive above names the SHA-256 of this one's file, which is compared below.
+            with open_archive(link.path, ring, check_name=check_name or number > 0, pinned=number > 0) as reader:
                 if reader.manifest != link.manifest:
                     raise ArchiveError(link.path, "it was changed while it was read", "Run again")
                 numbers: dict[str, IO[bytes]] = {}
