@@ -50,6 +50,7 @@ SHORT = Budget(calls=30, moments=20, flips=10_000, by_command=100, mutants=2_000
 LONG = Budget(calls=10_000, moments=400, flips=200_000, by_command=1_000, mutants=20_000, sizes=60, stops=60,
               backups=50, cycles=10_000)  # fmt: skip
 
+
 @dataclass(frozen=True)
 class Attack:
     """``run`` tries as many faults as the budget says; ``needs`` names programs, and root."""

@@ -304,5 +304,3 @@ def test_every_pitfall_has_its_test():
     names = re.findall(r"def test_pitfall_([\d_]+?)_[a-z]", Path(__file__).read_text(encoding="utf-8"))
     found = {int(number) for name in names for number in name.split("_")}
     assert found == set(range(1, 27))
-
-
