@@ -48,7 +48,7 @@ def file_beside(path: str, mode: int = 0o600) -> Iterator[tuple[str, BinaryIO]]:
         with os.fdopen(handle, "wb") as stream:
             yield temporary, stream
     finally:
-        with suppress(FileNotFoundError):
+        if os.path.lexists(temporary):
             os.unlink(temporary)
 
 
