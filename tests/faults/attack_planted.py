@@ -36,7 +36,8 @@ class Defect:
 NEVER = "if False:"
 DEFECTS = (
     Defect("digests of members are not compared", "archive/reader.py",
-           "if written != read:", NEVER, ("archive/test_archive_hostile.py", "archive/test_archive_damage.py")),
+           "if (replace(written, sha256=None) if self._pinned else written) != read:", NEVER,
+           ("archive/test_archive_hostile.py", "archive/test_archive_damage.py")),
     Defect("the seal is not compared", "archive/blocks.py",
            "if seal != self._digest.digest() + framing.seal_end:", NEVER, ("archive/test_archive_blocks.py",)),
     Defect("a truncated encrypted stream is taken for whole", "archive/aead.py",
