@@ -33,10 +33,10 @@ lint unit integration system sanity molecule newest: venv-dev ## one group of th
 scenario: venv-dev ## one molecule scenario: make scenario NAME=sandbox
 	@tools/scenario.sh "$(NAME)"
 
-faults: venv-dev ## attack the command as often as half an hour allows; ONLY="kill power" for some of it
+faults: venv-dev ## attack the command; ONLY="kill power" for some of it
 	@.venv/bin/python tests/faults $(ONLY)
 
-faults-long: venv-dev ## the whole table of docs/reliability.md, for hours
+faults-long: venv-dev ## the same at every call and moment, for hours
 	@.venv/bin/python tests/faults --long $(ONLY)
 
 bench-fleet: venv-dev dist ## what a run on a configured fleet costs, on 1, 4 and 16 booted hosts (root)

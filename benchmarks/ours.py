@@ -70,11 +70,14 @@ class Command:
 
     def backup(self, repository: Path, *, method: str = DEFAULT_METHOD, strategy: str = FULL, force: bool = False,
                more: Sequence[str] = (), prefix: Sequence[str] = ()) -> tuple[Ran, dict[str, Any]]:
-        """One backup of the database."""
+        """One backup of the database. Raises NotMeasured where the archive is not what ``strategy`` says."""
         options = [*self.choose("--compression", method, DEFAULT_METHOD), *self.choose("--strategy", strategy, FULL),
                    *(["--force"] if force else []), *more]
-        return self.call("backup", "--kind", "database", "--no-prune", *options, "--directory", repository,
-                         prefix=prefix)
+        ran, result = self.call("backup", "--kind", "database", "--no-prune", *options, "--directory", repository,
+                                prefix=prefix)
+        if result["outcome"] == "created" and (result["base"] is None) != (strategy == FULL):
+            raise NotMeasured(f"no increment was made: {result['full_because']}")
+        return ran, result
 
 
 def install(directory: Path, source: Path) -> Command:
@@ -130,8 +133,6 @@ class Ours(Subject):
             ran, result = self._command.backup(store / "repo", method=self._method, strategy=strategy)
             if result["outcome"] != "created":
                 raise NotMeasured(f"no archive was made: {result['reason']}")
-            if (result["base"] is None) != (strategy == FULL):
-                raise NotMeasured(f"no increment was made: {result['full_because']}")
             checks.extend(snapshot["check_seconds"] for snapshot in result["snapshots"])
             return ran
 

@@ -27,8 +27,8 @@ from .writers import ALONE, BESIDE
 TEMPLATE = """\
 # Performance
 
-Made by `make bench`, not by hand. Every figure is the median of {rounds} runs. The subjects took turns in one run on
-the same data, so that ratios hold where seconds do not.
+Made by `make bench`, not by hand. Every figure is the median of {rounds} runs. The subjects of one size took turns in one
+run on the same data, so that ratios hold where seconds do not.
 
 ## Targets
 
@@ -148,8 +148,8 @@ def _limits(results: Results) -> str:
     ]
     if alone and beside:
         lines.append(f"A writer's 99th percentile is {alone:.1f} ms alone and {beside:.1f} ms beside a backup. The "
-                     "slow commits are those whose fsync meets the write-back of the archive, on the same disk. "
-                     "`backup_workers: 1` leaves a core to the application, and takes twice as long.")
+                     "longest waits are commits whose fsync meets that of the finished archive, on the same disk. "
+                     "`backup_workers: 1` leaves a core to the application.")
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -63,7 +63,7 @@ The rules behind it have a test each, by number, in `tests/faults/test_pitfalls.
 
 ## To repeat it
 
-    make faults                    # under half an hour on two cores; writes this page
+    make faults                    # writes this page
     make faults ONLY="kill power"  # some of it
     make faults-long               # every call, every moment: hours
 

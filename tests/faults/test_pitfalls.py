@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the feedforward.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong with SQLite backups elsewhere, by the numbers of docs/reliability.md: it does not go wrong here."""
+"""What goes wrong with SQLite backups elsewhere, each by its number: it does not go wrong here."""
 
 from __future__ import annotations
 
