@@ -27,8 +27,8 @@ from .writers import ALONE, BESIDE
 TEMPLATE = """\
 # Performance
 
-Made by `make bench`, not by hand. Every figure is the median of {rounds} runs. The subjects of one size took turns in one
-run on the same data, so that ratios hold where seconds do not.
+Made by `make bench`, not by hand. Every figure is the median of {rounds} runs. The subjects of one size took turns in
+one run on the same data, so that ratios hold where seconds do not.
 
 ## Targets
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
-from ..errors import ArchiveError, BusyError, DestinationError, RestoreError, from_oserror
+from ..errors import ArchiveError, BusyError, DestinationError, RestoreError
 from ..files import remove_leftovers
 from ..sqlite.exclusive import lock_database
 from ..sqlite.holders import Holders, find_holders
@@ -91,9 +91,9 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
                              rows=_counted(plan), seconds=clock.seconds)
     refuse_without_room(plan)
     with ExitStack() as stack:
-        for directory in sorted({existing_parent(target) for target in plan.database_targets}):
-            stack.enter_context(_directory_lock(directory))
-        resolved = _end_interrupted(plan)
+        stack.enter_context(_locked_directories(plan.database_targets))
+        refuse_holders(plan.pending, plan.request.accept_unknown_holders)
+        resolved = _end_interrupted(plan.pending)
         _remove_leftovers(plan.database_targets)
         refuse_holders(plan.database_targets, plan.request.accept_unknown_holders)
         clock.lap("preflight")
@@ -130,6 +130,14 @@ def _stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
 def _counted(plan: RestorePlan) -> tuple[tuple[str, dict[str, int]], ...]:
     chosen = {step.name for step in plan.steps if step.kind == "database"}
     return tuple((d.name, dict(d.rows)) for d in plan.manifest.databases if d.name in chosen)
+
+
+@contextmanager
+def _locked_directories(targets: Sequence[str]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for directory in sorted({existing_parent(target) for target in targets}):
+            stack.enter_context(_directory_lock(directory))
+        yield
 
 
 @contextmanager
@@ -173,14 +181,10 @@ def _name(found: Holders) -> str:
     return ", ".join(processes) or f"a lock ({'; '.join(found.locks)})"
 
 
-def _end_interrupted(plan: RestorePlan) -> tuple[tuple[str, str], ...]:
-    outcomes: list[tuple[str, str]] = []
-    for target in plan.pending:
-        refuse_holders([target], plan.request.accept_unknown_holders)
-        outcome = resolve(target)
-        if outcome is not None:
-            outcomes.append((target, outcome))
-    return tuple(outcomes)
+def _end_interrupted(targets: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Target and outcome of each interrupted restore. Nobody holds the targets."""
+    outcomes = ((target, resolve(target)) for target in targets)
+    return tuple((target, outcome) for target, outcome in outcomes if outcome is not None)
 
 
 def _swap(plan: RestorePlan, staged: Staged) -> Optional[SafetyCopy]:
@@ -275,24 +279,17 @@ def undo_restore(safety_copy: str, *, check: bool = False, accept_unknown_holder
                    "action": "replace" if m.safety else "remove"} for m in copy.moved)
     if check:
         return RestoreResult(True, "planned", copy.archive, steps, copy.path)
-    with ExitStack() as stack:
-        for directory in sorted({existing_parent(target) for target in databases}):
-            stack.enter_context(_directory_lock(directory))
+    with _locked_directories(databases):
         refuse_holders(databases, accept_unknown_holders)
-        outcomes = [(target, resolve(target)) for target in databases or [copy.path]]
+        resolved = _end_interrupted(databases or [copy.path])
         _remove_leftovers(databases)
         copy = safety.read_record(safety_copy)
         if copy.state != "undone":
             with _locked_databases(databases):
-                try:
-                    journal = _undo_journal(copy, databases)
-                except OSError as error:
-                    raise from_oserror(error, copy.path, "putting back what was replaced") from error
-                perform(journal)
+                perform(_undo_journal(copy, databases))
     clock.lap("put back")
     return RestoreResult(True, "undone", copy.archive, steps, copy.path, phases=tuple(clock.phases),
-                         resolved=tuple((target, outcome) for target, outcome in outcomes if outcome),
-                         seconds=clock.seconds)
+                         resolved=resolved, seconds=clock.seconds)
 
 
 def _undo_journal(copy: SafetyCopy, databases: Sequence[str]) -> Journal:
@@ -305,7 +302,8 @@ def _undo_journal(copy: SafetyCopy, databases: Sequence[str]) -> Journal:
         home = os.path.dirname(item.safety) if item.safety else copy.path
         if home not in homes:
             homes[home] = os.path.join(home, "undone")
-            os.makedirs(homes[home], mode=0o700, exist_ok=True)
+            if not os.path.isdir(homes[home]):
+                safety.make_directory(homes[home])
         if item.target not in sidecars:
             away += safety.set_aside(item.target, homes[home], database=item.database, number=number)[1]
         if item.safety:
