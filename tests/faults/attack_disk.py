@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fault_jobs import JOBS, Prepared
+from fault_jobs import JOBS, Prepared, recorded
 from fault_rows import Row, row
-from fault_trace import STRACE, Call, record, sampled
+from fault_trace import STRACE, Call, sampled
 from fault_world import Ended, Fresh, World, empty
 
 FULL = "A disk that is full"
@@ -67,27 +67,16 @@ def full(fresh: Fresh, sizes: int) -> Iterator[Row]:
 
 def _run(world: World, prepared: Prepared, kibibytes: int) -> tuple[str, list[str]]:
     ended = world.command(*prepared.words)
-    broken = prepared.broken_now(world)
-    if ended.traceback or (ended.code and not ended.errors.strip()):
-        broken.append(f"it said: {ended.errors[-300:]}")
-    if ended.code == 0:
-        if not prepared.done(world):
-            broken.append("exit code 0, and the job is not done")
-    elif ended.code not in range(1, 9):
-        broken.append(f"exit code {ended.code}: {ended.errors[-300:]}")
+    end, broken = prepared.judged(world, ended)
     if ended.code:
         broken += [f"{left} was left on the full disk" for left in world.leftovers()]
-    return "had room" if ended.code == 0 else "were reported", [f"{kibibytes} KiB: {sentence}" for sentence in broken]
+    return "had room" if ended.code == 0 else end, [f"{kibibytes} KiB: {sentence}" for sentence in broken]
 
 
 def read_only(fresh: Fresh, points: int) -> Iterator[Row]:
     """At most ``points`` places in each job at which the disk turns read-only."""
-    for job in JOBS:
-        world = fresh()
-        prepared = job.prepare(world)
-        calls, ended = record(world, *prepared.words)
-        assert ended.code == 0, ended
-        with row(READ_ONLY, job.name) as counted:
+    for name, world, prepared, calls in recorded(fresh):
+        with row(READ_ONLY, name) as counted:
             for call in sampled(calls, points):
                 empty(world.live)
                 with mounted(world.live, 16 << 10):
@@ -136,9 +125,6 @@ def _stopped_thread(process: subprocess.Popen[str], trace: Path) -> int:
 def _after(world: World, prepared: Prepared, call: Call, stopped: bool, ended: Ended) -> tuple[str, list[str]]:
     if not stopped:
         return "were not reached", [f"{call}: the run did not stop there"]
-    broken = prepared.broken_now(world)
-    if ended.traceback or ended.code not in range(9) or (ended.code and not ended.errors.strip()):
-        broken.append(f"exit code {ended.code}: {ended.errors[-300:]}")
+    end, broken = prepared.judged(world, ended)
     broken += prepared.broken_after_next_run(world)
-    return ("did not matter" if ended.code == 0 else "were reported",
-            [f"read-only before {call}: {sentence}" for sentence in broken])  # fmt: skip
+    return end, [f"read-only before {call}: {sentence}" for sentence in broken]

@@ -7,26 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fault_jobs import JOBS, Prepared
+from fault_jobs import Prepared, recorded
 from fault_rows import Row, row
-from fault_trace import Call, injected, record, sampled
+from fault_trace import Call, injected, sampled
 from fault_world import Fresh, World
 
 ATTACK = "A system call fails"
 # Python repeats a call that was interrupted; close(2) is not repeated, and not tried.
 ERRORS = ("EIO", "ENOSPC", "EINTR")
-CODES = range(1, 9)
 
 
 def attack(fresh: Fresh, points: int) -> Iterator[Row]:
     """At most ``points`` places in each job, for each error."""
-    for job in JOBS:
-        world = fresh()
-        prepared = job.prepare(world)
-        calls, ended = record(world, *prepared.words)
-        assert ended.code == 0, ended
+    for name, world, prepared, calls in recorded(fresh):
         for error in ERRORS:
-            with row(ATTACK, f"{job.name}, {error}") as counted:
+            with row(ATTACK, f"{name}, {error}") as counted:
                 for call in sampled(calls, points):
                     world.reset()
                     counted.count(*_failed(world, prepared, call, error))
@@ -37,19 +32,6 @@ def _failed(world: World, prepared: Prepared, call: Call, error: str) -> tuple[s
     happened, ended = injected(world, call, f"error={error}", *prepared.words)
     if not happened:
         return "were not reached", [f"{call}: the error was not injected"]
-    broken = list(prepared.broken_now(world))
-    if ended.traceback:
-        broken.append(f"a traceback: {ended.errors[-300:]}")
-    if ended.code == 0:
-        end = "did not matter"
-        if not prepared.done(world):
-            broken.append("exit code 0, and the job is not done")
-    elif ended.code in CODES:
-        end = "were reported"
-        if not ended.errors.strip():
-            broken.append(f"exit code {ended.code} without a word")
-    else:
-        end = "ended otherwise"
-        broken.append(f"exit code {ended.code}: {ended.errors[-300:]}")
+    end, broken = prepared.judged(world, ended)
     broken += prepared.broken_after_next_run(world)
     return end, [f"{error} at {call}: {sentence}" for sentence in broken]

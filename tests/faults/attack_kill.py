@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fault_jobs import JOBS, Prepared
+from fault_jobs import Prepared, recorded
 from fault_rows import Row, row
-from fault_trace import Call, injected, record, sampled
+from fault_trace import Call, injected, sampled
 from fault_world import Fresh, World
 
 ATTACK = "Killed before a system call"
@@ -18,16 +18,12 @@ SIGNALS = {"SIGKILL": (-9, 137), "SIGTERM": (143,)}
 
 def attack(fresh: Fresh, points: int) -> Iterator[Row]:
     """At most ``points`` places in each job, for each signal."""
-    for job in JOBS:
-        world = fresh()
-        prepared = job.prepare(world)
-        calls, ended = record(world, *prepared.words)
-        assert ended.code == 0, ended
-        for name in SIGNALS:
-            with row(ATTACK, f"{job.name}, {name}") as counted:
+    for name, world, prepared, calls in recorded(fresh):
+        for signal in SIGNALS:
+            with row(ATTACK, f"{name}, {signal}") as counted:
                 for call in sampled(calls, points):
                     world.reset()
-                    counted.count(*_killed(world, prepared, call, name))
+                    counted.count(*_killed(world, prepared, call, signal))
             yield counted
 
 

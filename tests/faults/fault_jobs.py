@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fault_world import JOURNAL, Before, World, commit, rows_digest
+from fault_trace import Call, record
+from fault_world import JOURNAL, Before, Ended, Fresh, World, commit, rows_digest
+
+CODES = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,17 @@ class Prepared:
         if (world.database.parent / JOURNAL).exists():
             return broken
         return broken + world.broken_database(self.before.rows, self.new)
+
+    def judged(self, world: World, ended: Ended) -> tuple[str, list[str]]:
+        """How a run ended into which something failed: with success, which must be true, or with a sentence."""
+        broken = self.broken_now(world)
+        if ended.traceback:
+            broken.append(f"a traceback: {ended.errors[-300:]}")
+        if ended.code == 0:
+            return "did not matter", broken + ([] if self.done(world) else ["exit code 0, and the job is not done"])
+        if ended.code not in CODES:
+            return "ended otherwise", [*broken, f"exit code {ended.code}: {ended.errors[-300:]}"]
+        return "were reported", broken + ([] if ended.errors.strip() else [f"exit code {ended.code} without a word"])
 
     def broken_after_next_run(self, world: World) -> list[str]:
         """The next run of the same command finishes the job, and leaves nothing behind."""
@@ -104,3 +118,13 @@ JOBS = (
     Job("undo of a restore", _undo),
     Job("key rotation", _rotate),
 )
+
+
+def recorded(fresh: Fresh) -> Iterator[tuple[str, World, Prepared, list[Call]]]:
+    """Each job in a world of its own: its name, and the calls of a run that change something."""
+    for job in JOBS:
+        world = fresh()
+        prepared = job.prepare(world)
+        calls, ended = record(world, *prepared.words)
+        assert ended.code == 0, ended
+        yield job.name, world, prepared, calls

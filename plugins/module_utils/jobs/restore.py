@@ -90,8 +90,7 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
         return RestoreResult(False, "restored", plan.archive, _steps(plan), warnings=plan.warnings,
                              rows=_counted(plan), seconds=clock.seconds)
     refuse_without_room(plan)
-    with ExitStack() as stack:
-        stack.enter_context(_locked_directories(plan.database_targets))
+    with _locked_directories(plan.database_targets):
         refuse_holders(plan.pending, plan.request.accept_unknown_holders)
         resolved = _end_interrupted(plan.pending)
         _remove_leftovers(plan.database_targets)
