@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -12,15 +13,16 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from ..errors import InternalError, MaintenanceError, from_unforeseen
-from .commands import backup, info, key, listing, prune, restore, status, verify
 from .context import Context
 from .output import Output, standard_output
-from .parser import build_parser, parse
+from .parser import build_parser, first_word, parse
 from .signals import Stopped, StopSignals
 
-COMMANDS: dict[str, ModuleType] = {
-    "backup": backup, "verify": verify, "restore": restore, "list": listing, "info": info, "prune": prune, "key": key,
-    "status": status,
+# Command -> its module in the package ``commands``. A run imports only the one it needs: nothing keeps what was compiled
+# from a zipapp, and compiling is most of what a short command does.
+COMMANDS: dict[str, str] = {
+    "backup": "backup", "verify": "verify", "restore": "restore", "list": "listing", "info": "info", "prune": "prune",
+    "key": "key", "status": "status",
 }
 EXIT_BROKEN_PIPE = 141
 
@@ -74,15 +76,23 @@ def _run(output: Output, arguments: Sequence[str], signals: StopSignals) -> int:
 
 
 def _dispatch(output: Output, arguments: Sequence[str]) -> int:
-    options = parse(build_parser(output.program, COMMANDS), tuple(COMMANDS), arguments)
+    word = first_word(output.program, arguments)
+    # The help before a command's name lists them all.
+    needed = [word] if word in COMMANDS and "-h" not in arguments and "--help" not in arguments else list(COMMANDS)
+    commands = {name: _load(name) for name in needed}
+    options = parse(build_parser(output.program, commands), tuple(COMMANDS), arguments)
     output.json, output.verbose, output.debug = options.json, options.verbose, options.debug
     context = Context(output.program, options, output, os.environ, sys.stdin)
-    code: int = COMMANDS[options.command].run(context)
+    code: int = commands[options.command].run(context)
     return code
 
 
+def _load(name: str) -> ModuleType:
+    return importlib.import_module(f".commands.{COMMANDS[name]}", __package__)
+
+
 def _report(output: Output, command: str, error: MaintenanceError, code: int) -> int:
-    failed = getattr(COMMANDS.get(command), "failed", None)
+    failed = getattr(_load(command), "failed", None) if command in COMMANDS else None
     if failed is not None and code < 128:
         # Monitoring knows neither our codes nor standard error.
         code = failed(output, error)

@@ -32,7 +32,8 @@ from system_site import release, wait_for
 
 pytestmark = pytest.mark.needs("root")
 TABLE = Table()
-SMALL_FILES = 200
+SMALL_FILES = 400
+ROOM_FOR_LOG_AND_INDEX = 1 << 20
 
 
 def row(job, error, cause, next_step, subject, clause="full disk", **more):
@@ -117,10 +118,10 @@ IN_THE_MIDDLE = Table()
 def no_room_in_the_middle(site):
     kept = site.root.parent / "kept"
     shutil.copytree(site.home, kept)
-    Mounts(site).tmpfs(site.home, 1)
+    Mounts(site).tmpfs(site.home, 3)
     shutil.copytree(kept, site.home, dirs_exist_ok=True)
     site.sql("UPDATE drafts SET content = 'newer' WHERE id = 1", "PRAGMA wal_checkpoint(TRUNCATE)")
-    fill(site.home, site.database.stat().st_size + (256 << 10))
+    fill(site.home, site.database.stat().st_size + ROOM_FOR_LOG_AND_INDEX + (256 << 10))
     return {"everything": True}
 
 

@@ -11,7 +11,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Callable
 
@@ -38,7 +40,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
 
         module = ModuleType("broken")
         vars(module).update(SUMMARY="x", DESCRIPTION="x", configure=lambda parser: None, run=run)
-        monkeypatch.setitem(dispatch.COMMANDS, "broken", module)
+        monkeypatch.setitem(dispatch.COMMANDS, "broken", "broken")
+        monkeypatch.setitem(sys.modules, f"{dispatch.__package__}.commands.broken", module)
     return add
 
 
@@ -75,6 +78,19 @@ def test_help_documents_the_exit_codes_within_a_terminal(host: Host, words: list
     assert done.code == 0 and done.err == "" and done.out.endswith(parser.exit_code_table(codes) + "\n") != (
         words == ["--help"])
     assert "exit codes:" in done.out and max(len(line) for line in done.out.splitlines()) <= 86
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_run_imports_no_other_command(name: str, tmp_path: Path) -> None:
+    """Each module costs the compilation of its source, for a zipapp keeps nothing that was compiled."""
+    package = dispatch.__package__
+    script = (f"import sys\nfrom {package}.main import main\nmain([{name!r}, '--config', {str(tmp_path)!r}])\n"
+              f"print(*(name for name in sys.modules if name.startswith('{package}.commands.')), file=sys.stderr)\n")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    helpers = {"restore": {"restore_text"}}.get(name, set())
+    imported = {word.rpartition(".")[2] for word in done.stderr.splitlines()[-1].split()}
+    assert imported == {dispatch.COMMANDS[name]} | helpers, done.stderr
 
 
 def test_every_error_has_its_exit_code_in_the_help() -> None:
@@ -130,7 +146,8 @@ def test_a_signal_wins_over_the_error_that_it_led_to(host: Host, broken: Callabl
         """Raised by a library that swallowed the exception of the signal."""
 
     broken(Rude("users.db", "interrupted", "Look"))
-    run = dispatch.COMMANDS["broken"].run
+    module = sys.modules[f"{dispatch.__package__}.commands.broken"]
+    run = module.run
 
     def swallow(given: context.Context) -> int:
         try:
@@ -139,7 +156,7 @@ def test_a_signal_wins_over_the_error_that_it_led_to(host: Host, broken: Callabl
             return int(run(given))
         return 0
 
-    vars(dispatch.COMMANDS["broken"])["run"] = swallow
+    vars(module)["run"] = swallow
     done = host.bare("broken", "--json")
     assert done.code == 143 and done.json()["error"]["exit_code"] == 143
 
