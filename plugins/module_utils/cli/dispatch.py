@@ -18,8 +18,8 @@ from .output import Output, standard_output
 from .parser import build_parser, first_word, parse
 from .signals import Stopped, StopSignals
 
-# Command -> its module in the package ``commands``. A run imports only the one it needs: Python keeps nothing of what it
-# compiles from a zipapp, and compiling is most of what a short command does.
+# Command -> its module in the package ``commands``. A run imports only the one it needs: Python keeps nothing of what
+# it compiles from a zipapp, and compiling is most of what a short command does.
 COMMANDS: dict[str, str] = {
     "backup": "backup", "verify": "verify", "restore": "restore", "list": "listing", "info": "info", "prune": "prune",
     "key": "key", "status": "status",
