@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ctypes
 import fcntl
 import hashlib
 import hmac
 import os
 import re
+import resource
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, BinaryIO, NoReturn, Optional
 
 from ..errors import KeyFileError, from_oserror
@@ -31,6 +34,7 @@ from ..files import TEMPORARY_SUFFIX, file_beside, fsync_directory
 KEY_BYTES = 32
 KEY_FILE_MODE = 0o400
 _READ_LIMIT_BYTES = 4096
+_PR_SET_DUMPABLE = 4
 
 
 class Key:
@@ -46,6 +50,7 @@ class Key:
     def __init__(self, material: bytes) -> None:
         if len(material) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes")
+        _forbid_core_dumps()
         object.__setattr__(self, "_material", bytes(material))
         object.__setattr__(self, "id", hashlib.sha256(material).hexdigest()[:8])
 
@@ -72,6 +77,16 @@ class Key:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a key is not to be pickled or copied")
+
+
+@cache
+def _forbid_core_dumps() -> None:
+    """A process that holds a key leaves no image of its memory. The limit alone does not keep a handler that the kernel
+    pipes the image to from getting it: core(5), prctl(2)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)

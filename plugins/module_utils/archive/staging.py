@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Optional
 
+from ..directories import open_file
 from ..errors import SourceError, from_oserror
 from ..units import format_bytes
 
@@ -37,13 +37,10 @@ class Staged:
 def opened(path: str) -> Iterator[IO[bytes]]:
     """A regular file, opened for reading; a link in its last place is not followed. Raises SourceError."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        stream = open_file(path)
     except OSError as error:
         raise source_error(error, path) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise SourceError(path, "it is not a regular file", "Take it off the list of what is backed up")
-    with os.fdopen(handle, "rb", buffering=0) as stream:
+    with stream:
         yield stream
 
 

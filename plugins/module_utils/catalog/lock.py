@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import grp
 import os
 import stat
 import sys
@@ -17,6 +18,7 @@ from typing import Optional
 
 from ..archive import fields
 from ..errors import BusyError, DestinationError, MaintenanceError, from_oserror, printable
+from ..owners import owner_names
 from ..units import format_seconds, iso, utc_now
 from .records import dump, load
 
@@ -59,6 +61,33 @@ def require_directory(directory: str) -> None:
         raise from_oserror(error, directory, "looking for the directory of the archives") from error
     if not stat.S_ISDIR(mode):
         raise DestinationError(directory, "this is not a directory", "Correct the path of the archives' directory")
+
+
+def require_safe(directory: str) -> None:
+    """Raises DestinationError where users other than the owner of ``directory`` may exchange what lies there: they
+    could put another file in the place of one that root is about to write, and remove every archive."""
+    status = os.stat(directory)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & stat.S_ISVTX:
+        return
+    if mode & stat.S_IWOTH:
+        who = "every user of this host"
+    elif mode & stat.S_IWGRP and not _is_private_group(status):
+        who = f"the group {owner_names(status.st_uid, status.st_gid)[1]}"
+    else:
+        return
+    raise DestinationError(directory, f"{who} may exchange and remove what lies in this directory (mode {mode:04o})",
+                           "Run 'chmod go-w' on it, then run again")
+
+
+def _is_private_group(status: os.stat_result) -> bool:
+    """Whether the group has the name of the directory's owner and no further member, as Debian makes one for each."""
+    user, group = owner_names(status.st_uid, status.st_gid)
+    try:
+        members = grp.getgrgid(status.st_gid).gr_mem
+    except KeyError:
+        return False
+    return user == group and set(members) <= {user}
 
 
 @contextmanager
@@ -113,7 +142,9 @@ def _open(path: str) -> int:
         if error.errno in (errno.ELOOP, errno.EISDIR):
             raise _not_ours(path) from None
         raise from_oserror(error, path, "taking the lock") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        # The holder writes its name into it: not into a file of somebody else's that was given this name as well.
         os.close(handle)
         raise _not_ours(path)
     return handle
@@ -129,7 +160,7 @@ def _is_still(path: str, handle: int) -> bool:
 
 
 def _not_ours(path: str) -> MaintenanceError:
-    return DestinationError(path, "what lies in the place of the lock file is not a regular file",
+    return DestinationError(path, "what lies in the place of the lock file is not a regular file of that name alone",
                             "Find out who put it there, remove it, then run again")
 
 

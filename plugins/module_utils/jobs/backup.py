@@ -18,7 +18,7 @@ from ..archive.keys import KeyRing, load_ring
 from ..archive.manifest import Manifest
 from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
-from ..catalog.lock import catalog_lock
+from ..catalog.lock import catalog_lock, require_safe
 from ..catalog.names import KINDS
 from ..catalog.sidecar import Sidecar, sidecar_of, write_sidecar
 from ..catalog.status import StatusRecord, read_status, update_status
@@ -239,6 +239,7 @@ def _validate(request: BackupRequest) -> None:
 
 
 def _locked(request: BackupRequest, check: bool, progress: Optional[Progress], began: float) -> BackupResult:
+    require_safe(request.destination)
     if not check:
         remove_leftovers(request.destination)
     ring = load_ring(request.key_file) if request.key_file else None

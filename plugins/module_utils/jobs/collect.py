@@ -11,10 +11,12 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Optional
+from typing import Optional
 
+from ..directories import ForeignLinkError, list_directory, open_file, resolve
 from ..errors import SourceError, UsageError
-from ..files import CHUNK_BYTES, SCRATCH_PREFIX, TEMPORARY_SUFFIX, owner_names
+from ..files import CHUNK_BYTES, SCRATCH_PREFIX, TEMPORARY_SUFFIX
+from ..owners import owner_names
 from ..units import Progress
 
 PARTS = ("config", "uploads", "logs")
@@ -105,7 +107,8 @@ def collect(sources: Sequence[FileSource], *, databases: Sequence[str] = (), exc
     for source in sources:
         path = source.path.rstrip("/") or "/"
         try:
-            status = os.stat(path)
+            real = resolve(path)
+            status = os.stat(real)
         except FileNotFoundError:
             if source.required:
                 raise SourceError(path, "this file is to be backed up and does not exist",
@@ -114,7 +117,7 @@ def collect(sources: Sequence[FileSource], *, databases: Sequence[str] = (), exc
             continue
         except OSError as error:
             raise _unreadable(path, error) from error
-        walk.pending.append((path, source.part, status, os.path.realpath(path)))
+        walk.pending.append((path, source.part, status, real))
         while walk.pending:
             _take(walk, *walk.pending.pop())
     walk.files.sort(key=lambda file: file.path)
@@ -123,6 +126,8 @@ def collect(sources: Sequence[FileSource], *, databases: Sequence[str] = (), exc
 
 
 def _unreadable(path: str, error: OSError) -> SourceError:
+    if isinstance(error, ForeignLinkError):
+        return SourceError(path, str(error.strerror), "Name what the link means, or let it belong to root")
     return SourceError(path, f"it cannot be read: {error.strerror or error}",
                        "Correct the owner and the mode, or run as a user who may read it")
 
@@ -140,8 +145,8 @@ def _take(walk: _Walk, path: str, part: str, status: os.stat_result, real: str) 
                           "Rename the file, then run again") from None
     if stat.S_ISDIR(status.st_mode):
         walk.files.append(_entry(path, real, part, "directory", 0, None, status))
-        for child in _children(path):
-            _take_child(walk, child, part, real)
+        for name, found, link in _children(path, real):
+            _take_child(walk, os.path.join(path, name), found, link, part, os.path.join(real, name))
     elif stat.S_ISREG(status.st_mode):
         hashed = _hash(walk, path, real)
         if hashed is None:
@@ -153,24 +158,18 @@ def _take(walk: _Walk, path: str, part: str, status: os.stat_result, real: str) 
         walk.skipped.append((path, "it is a socket, a pipe or a device"))
 
 
-def _take_child(walk: _Walk, child: os.DirEntry[str], part: str, parent_real: str) -> None:
-    try:
-        status = child.stat(follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
-            walk.skipped.append((child.path, f"it is a symbolic link to {os.readlink(child.path)}"))
-            return
-    except FileNotFoundError:
-        walk.skipped.append((child.path, "it vanished while the backup ran"))
-        return
-    except OSError as error:
-        raise _unreadable(child.path, error) from error
-    walk.pending.append((child.path, part, status, os.path.join(parent_real, child.name)))
+def _take_child(walk: _Walk, path: str, status: Optional[os.stat_result], link: str, part: str, real: str) -> None:
+    if status is None:
+        walk.skipped.append((path, "it vanished while the backup ran"))
+    elif stat.S_ISLNK(status.st_mode):
+        walk.skipped.append((path, f"it is a symbolic link to {link}"))
+    else:
+        walk.pending.append((path, part, status, real))
 
 
-def _children(path: str) -> list[os.DirEntry[str]]:
+def _children(path: str, real: str) -> list[tuple[str, Optional[os.stat_result], str]]:
     try:
-        with os.scandir(path) as entries:
-            return list(entries)
+        return list_directory(real)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -182,17 +181,12 @@ def _is_ours(base: str) -> bool:
         base.startswith(".") and base.endswith((TEMPORARY_SUFFIX, ".restore-journal")))
 
 
-def _open(path: str) -> BinaryIO:
-    # Neither a link nor a pipe that took the place of the file since it was listed.
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
-
-
 def _hash(walk: _Walk, path: str, real: str) -> Optional[tuple[int, str, os.stat_result]]:
     """Size, SHA-256 and status of a file that held still while it was read; after a second change, of the last
     reading, with a warning. None when the file is gone."""
     try:
         for _attempt in (1, 2):
-            with _open(real) as stream:
+            with open_file(real) as stream:
                 before = os.fstat(stream.fileno())
                 digest, size = hashlib.sha256(), 0
                 # Never beyond the size that it had: a file that grows as fast as it is read would have no end.

@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 from ..archive.keys import load_ring
 from ..catalog.catalog import Catalog, Entry
-from ..catalog.lock import catalog_lock
+from ..catalog.lock import catalog_lock, require_safe
 from ..catalog.names import KINDS
 from ..catalog.retention import RetentionPlan, plan_retention
 from ..catalog.status import read_status
@@ -67,6 +67,7 @@ def run_prune(request: PruneRequest, *, check: bool = False) -> PruneResult:
     kept: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
     with catalog_lock(request.destination, timeout_seconds=request.lock_timeout_seconds):
+        require_safe(request.destination)
         ring = load_ring(request.key_file) if request.key_file else None
         catalog = Catalog(request.destination, request.application)
         for kind in request.kinds:

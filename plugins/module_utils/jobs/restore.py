@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
-from ..errors import ArchiveError, BusyError, DestinationError, RestoreError
+from ..directories import change_rights
+from ..errors import ArchiveError, BusyError, DestinationError, RestoreError, from_oserror
 from ..files import remove_leftovers
 from ..sqlite.exclusive import lock_database
 from ..sqlite.holders import Holders, find_holders
@@ -250,8 +251,10 @@ def _adjust(plan: RestorePlan) -> None:
         if step.action == "adjust":
             status = os.stat(step.target)
             uid, gid, mode = requested_rights(plan, status.st_uid, status.st_gid, status.st_mode & 0o7777)
-            os.chown(step.target, uid, gid)
-            os.chmod(step.target, mode)
+            try:
+                change_rights(step.target, (uid, gid), mode)
+            except OSError as error:
+                raise from_oserror(error, step.target, "giving it its owner and mode") from error
 
 
 def _expire(plan: RestorePlan, copy: Optional[SafetyCopy]) -> tuple[str, ...]:

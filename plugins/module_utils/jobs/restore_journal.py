@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from .. import directories
 from ..errors import RestoreError, from_oserror
 from ..files import atomic_write, fsync_directory
 
@@ -61,7 +62,7 @@ def write_journal(journal: Journal) -> None:
             written.append(path)
     except BaseException:
         for path in written:
-            os.unlink(path)
+            directories.unlink(path)
         raise
 
 
@@ -69,7 +70,7 @@ def remove_journal(journal: Journal) -> None:
     """Removes every copy: the restore is done, or wholly undone."""
     for path in journal.paths:
         try:
-            os.unlink(path)
+            directories.unlink(path)
         except FileNotFoundError:
             continue
         fsync_directory(os.path.dirname(path))
@@ -121,7 +122,7 @@ def roll_forward(journal: Journal) -> None:
             if not os.path.lexists(source):
                 raise RestoreError(source, f"it is gone, and {target} is not there either",
                                    "The renames are undone; run the restore again")
-            os.rename(source, target)
+            directories.rename(source, target)
         _sync(phase)
 
 
@@ -130,7 +131,7 @@ def roll_back(journal: Journal) -> None:
     for phase in reversed(journal.phases):
         for source, target in reversed(phase):
             if os.path.lexists(target) and not os.path.lexists(source):
-                os.rename(target, source)
+                directories.rename(target, source)
         _sync(phase)
 
 
@@ -148,7 +149,10 @@ def perform(journal: Journal) -> None:
     except BaseException as error:
         _back_out(journal, error)
         raise
-    remove_journal(journal)
+    try:
+        remove_journal(journal)
+    except OSError as error:
+        raise from_oserror(error, journal.paths[0], "removing the journal of a restore that was done") from error
 
 
 def _back_out(journal: Journal, error: BaseException) -> None:

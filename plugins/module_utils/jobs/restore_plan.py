@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Optional
@@ -17,8 +18,10 @@ from ..archive.keys import KeyRing, load_ring
 from ..archive.manifest import DatabaseEntry, FileEntry, Manifest
 from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
+from ..directories import ForeignLinkError, resolve
 from ..errors import ArchiveError, MaintenanceError, RestoreError, SourceError, UsageError
-from ..files import free_bytes, owner_names, scratch_directory, sha256_file
+from ..files import free_bytes, scratch_directory, sha256_file
+from ..owners import acting_as, owner_names
 from ..sqlite import snapshot
 from ..sqlite.holders import Holders, find_holders
 from ..sqlite.inspect import inspect
@@ -276,7 +279,7 @@ def _compare_database(request: RestoreRequest, item: DatabaseEntry, target: str,
             warnings.append(f"the schema in the archive differs from that of {target}")
         if (live.page_size, live.page_count) != (item.page_size, item.page_count):
             return "replace", "its content differs"
-        with scratch_directory(os.path.dirname(target)) as scratch:
+        with _as_common_owner(target, status), scratch_directory(os.path.dirname(target)) as scratch:
             taken = snapshot.take(target, scratch, "live", progress=progress)
             if taken.problems:
                 return "replace", f"it is damaged: {taken.problems[0]}"
@@ -288,6 +291,13 @@ def _compare_database(request: RestoreRequest, item: DatabaseEntry, target: str,
         return "replace", f"it cannot be read as a database: {error.cause}"
     except MaintenanceError as error:
         return "replace", f"its content could not be compared: {error.cause}"
+
+
+def _as_common_owner(target: str, status: os.stat_result) -> AbstractContextManager[None]:
+    """Root copies the database as its owner, where that is the owner of the directory as well: who could exchange the
+    scratch directory under root's hands then leads nobody but himself astray."""
+    directory = os.stat(os.path.dirname(target))
+    return acting_as(status.st_uid, status.st_gid) if directory.st_uid == status.st_uid else nullcontext()
 
 
 def _file_step(file: FileEntry, found: MemberDigest) -> RestoreStep:
@@ -311,19 +321,17 @@ def _file_step(file: FileEntry, found: MemberDigest) -> RestoreStep:
 
 
 def _check_way(path: str) -> None:
-    """Refuses a path that leads through a symbolic link of another user: whoever may write to a directory of uploads
-    must not choose what root replaces."""
-    way = path
-    while way != os.path.dirname(way):
-        try:
-            status = os.lstat(way)
-        except OSError:
-            status = None
-        if status is not None and stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
-            raise RestoreError(path, f"the way to it leads through the symbolic link {way}, which belongs to another "
-                               f"user ({owner_names(status.st_uid, status.st_gid)[0]})",
-                               "Replace the link by what it means, or restore to another path")
-        way = os.path.dirname(way)
+    """Refuses a path that leads through another user's symbolic link to what is not his: whoever may write to a
+    directory of uploads must not choose what root replaces."""
+    existing = path if os.path.lexists(path) else existing_parent(path)
+    try:
+        resolve(existing)
+    except ForeignLinkError as error:
+        raise RestoreError(path, str(error.strerror), "Replace the link by what it means, or restore to another path"
+                           ) from error
+    except OSError:
+        # A link that leads nowhere, or no right to look: what is done there says what is wrong.
+        return
 
 
 def existing_parent(path: str) -> str:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Optional
 
+from .. import directories
 from ..errors import RestoreError, from_oserror
-from ..files import atomic_write, fsync_directory, remove_leftovers
+from ..files import atomic_write, remove_leftovers
 from ..units import iso, parse_time, stamp
 from .collect import SAFETY_NAME, SIDECARS
 from .restore_journal import Rename, read_owned_json
@@ -61,8 +62,7 @@ def directory_for(target: str, moment: datetime) -> str:
 def make_directory(path: str) -> None:
     """Creates the directory with mode 0700, durable. Raises DestinationError."""
     try:
-        os.mkdir(path, 0o700)
-        fsync_directory(os.path.dirname(path))
+        directories.make_directory(path, 0o700)
     except OSError as error:
         raise from_oserror(error, path, "creating the safety copy") from error
 

@@ -9,14 +9,16 @@ import os
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, Optional, Union
 
+from .. import directories
 from ..archive.manifest import DatabaseEntry, FileEntry
 from ..archive.reader import MemberInfo, open_archive
 from ..errors import RestoreError, from_oserror
-from ..files import TEMPORARY_SUFFIX, fsync_directory, owner_ids, temporary_name
+from ..files import TEMPORARY_SUFFIX, fsync_directory, temporary_name
+from ..owners import owner_ids
 from ..units import Progress
 from .chain import read_chain
 from .check import inspect_unpacked, read_through
@@ -44,14 +46,13 @@ class Staged:
         for stream in self.unsynced:
             stream.close()
         for _step, path in self.files:
-            if os.path.lexists(path):
-                os.unlink(path)
+            with suppress(OSError):
+                # Most were renamed into place; what cannot be removed now, the next run removes.
+                directories.unlink(path)
         for path in reversed(self.made):
-            try:
+            with suppress(OSError):
+                # Unless somebody put a file there: then it is no longer ours to remove.
                 os.rmdir(path)
-            except OSError:
-                # Somebody put a file there: it is no longer ours to remove.
-                continue
 
 
 def stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
@@ -162,8 +163,7 @@ def _new_file(plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) 
     path = temporary_name(step.target)
     # Noted before it exists: a signal may arrive as soon as it does.
     staged.files.append((step, path))
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    return os.fdopen(handle, "wb")
+    return directories.create_file(path)
 
 
 def _finish(plan: RestorePlan, staged: Staged, stream: BinaryIO, step: RestoreStep, item: Item) -> None:
@@ -182,9 +182,10 @@ def _owner(plan: RestorePlan, step: RestoreStep, item: Item) -> tuple[int, int, 
     mode = item.mode
     if step.kind != "database":
         return uid, gid, mode
-    if os.path.exists(step.target):
-        status = os.stat(step.target)
-        uid, gid, mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+    with suppress(FileNotFoundError):
+        status = os.lstat(step.target)
+        if stat.S_ISREG(status.st_mode):
+            uid, gid, mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
     return requested_rights(plan, uid, gid, mode)
 
 
@@ -224,23 +225,18 @@ def _make_parents(plan: RestorePlan, target: str, item: Item, staged: Staged) ->
         missing.append(parent)
         parent = os.path.dirname(parent)
     for path in reversed(missing):
-        os.mkdir(path, 0o750)
-        staged.made.append(path)
-        uid, gid = owner_ids(item.user, item.group, item.uid, item.gid)
-        if os.geteuid() == 0:
-            os.chown(path, uid, gid)
+        _make(path, 0o750, item, staged)
         staged.warnings.append(f"the directory {path} was missing and was made")
-        fsync_directory(os.path.dirname(path))
 
 
 def _make_directory(plan: RestorePlan, step: RestoreStep, item: Item, staged: Staged) -> None:
     if os.path.isdir(step.target):
         return
     _make_parents(plan, step.target, item, staged)
-    os.mkdir(step.target, item.mode)
-    staged.made.append(step.target)
-    uid, gid = owner_ids(item.user, item.group, item.uid, item.gid)
-    if os.geteuid() == 0:
-        os.chown(step.target, uid, gid)
-    os.chmod(step.target, item.mode)
-    fsync_directory(os.path.dirname(step.target))
+    _make(step.target, item.mode, item, staged)
+
+
+def _make(path: str, mode: int, item: Item, staged: Staged) -> None:
+    owner = owner_ids(item.user, item.group, item.uid, item.gid) if os.geteuid() == 0 else None
+    directories.make_directory(path, mode, owner)
+    staged.made.append(path)

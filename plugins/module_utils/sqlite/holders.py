@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Optional
 
-from ..files import owner_names
+from ..owners import owner_names
 from .locks import PENDING_BYTE, RESERVED_BYTE, SHARED_BYTES, SHARED_FIRST, WAL_CONNECTION_BYTE, lock_of_others
 from .source import SIDECARS
 

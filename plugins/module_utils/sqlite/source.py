@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable, Optional
 
+from ..directories import ForeignLinkError, resolve
 from ..errors import BusyError, MaintenanceError, SourceError
-from ..files import acting_as, filesystem_type, owner_names
+from ..files import filesystem_type
+from ..owners import acting_as, owner_names
 from .connect import connect, translate, uri
 from .header import HEADER_BYTES, Header, parse_header
 from .locks import RESERVED_BYTE, lock_of_others
@@ -149,7 +151,13 @@ def filesystem_warning(kind: str) -> Optional[str]:
 def _real_path(path: str) -> str:
     if not path or "\0" in path:
         raise SourceError(repr(path), "this cannot be the path of a file", "Correct the path")
-    return os.path.realpath(path)
+    try:
+        return resolve(os.path.abspath(path))
+    except ForeignLinkError as error:
+        raise SourceError(path, str(error.strerror), "Name what the link means, or let it belong to root") from error
+    except OSError:
+        # Missing, or out of reach: the next look finds the words.
+        return os.path.realpath(path)
 
 
 def _status(real: str, path: str) -> os.stat_result:

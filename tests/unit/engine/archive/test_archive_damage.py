@@ -29,7 +29,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.errors imp
     InternalError,
     KeyFileError,
 )
-from ansible_collections.feedforward.maintenance.plugins.module_utils.files import acting_as
+from ansible_collections.feedforward.maintenance.plugins.module_utils.owners import acting_as
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive import samples
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.samples import KEY, OTHER_KEY, noise, prose
 

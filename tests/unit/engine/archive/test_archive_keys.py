@@ -27,7 +27,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.ke
     rotate_key,
 )
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import DestinationError, KeyFileError
-from ansible_collections.feedforward.maintenance.plugins.module_utils.files import acting_as
+from ansible_collections.feedforward.maintenance.plugins.module_utils.owners import acting_as
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.samples import (
     KEY,
     OTHER_KEY,

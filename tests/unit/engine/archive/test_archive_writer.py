@@ -30,7 +30,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.errors imp
     InternalError,
     SourceError,
 )
-from ansible_collections.feedforward.maintenance.plugins.module_utils.files import acting_as
+from ansible_collections.feedforward.maintenance.plugins.module_utils.owners import acting_as
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive import samples
 from ansible_collections.feedforward.maintenance.tests.unit.engine.archive.samples import KEY, OWNER, noise, sha
 

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.feedforward.maintenance.plugins.module_utils import config, errors, files, units, version
+from ansible_collections.feedforward.maintenance.plugins.module_utils import (
+    config,
+    errors,
+    files,
+    owners,
+    units,
+    version,
+)
 
 
 def test_an_error_is_one_printable_line() -> None:
@@ -78,7 +85,7 @@ def test_a_signal_right_after_the_file_was_made_leaves_nothing(tmp_path, monkeyp
         raise KeyboardInterrupt
 
     (tmp_path / "file").write_bytes(b"before")
-    for name in ("fdopen", "fsync", "replace"):
+    for name in ("fdopen", "fsync", "rename"):
         with monkeypatch.context() as patched:
             patched.setattr(files.os, name, arrives)
             with pytest.raises(KeyboardInterrupt):
@@ -115,19 +122,19 @@ def test_scratch_is_private_and_goes(tmp_path) -> None:
 
 
 def test_owners_by_name_and_number() -> None:
-    assert files.owner_names(0, 0) == ("root", "root")
-    assert files.owner_names(2 ** 31 - 7, 2 ** 31 - 7) == (str(2 ** 31 - 7), str(2 ** 31 - 7))
-    assert files.owner_ids("root", "root", 5, 6) == (0, 0)
-    assert files.owner_ids("no-such-user", "no-such-group", 5, 6) == (5, 6)
+    assert owners.owner_names(0, 0) == ("root", "root")
+    assert owners.owner_names(2 ** 31 - 7, 2 ** 31 - 7) == (str(2 ** 31 - 7), str(2 ** 31 - 7))
+    assert owners.owner_ids("root", "root", 5, 6) == (0, 0)
+    assert owners.owner_ids("no-such-user", "no-such-group", 5, 6) == (5, 6)
 
 
 def test_acting_as_another_user_ends(tmp_path) -> None:
     ids = os.geteuid(), os.getegid(), os.getgroups()
-    with files.acting_as(65534, 65534):
+    with owners.acting_as(65534, 65534):
         inside = os.geteuid()
     assert (os.geteuid(), os.getegid(), os.getgroups()) == ids
     assert inside == (65534 if ids[0] == 0 else ids[0])
-    with files.acting_as(0, 0):
+    with owners.acting_as(0, 0):
         assert os.geteuid() == ids[0]
 
 

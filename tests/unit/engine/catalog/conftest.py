@@ -19,7 +19,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.si
     Sidecar,
     write_sidecar,
 )
-from ansible_collections.feedforward.maintenance.plugins.module_utils.files import acting_as
+from ansible_collections.feedforward.maintenance.plugins.module_utils.owners import acting_as
 
 NOBODY = 65534
 

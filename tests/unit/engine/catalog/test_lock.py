@@ -15,12 +15,15 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog import lock
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.lock import (
     CATALOG_LOCK,
     catalog_lock,
+    require_safe,
     status_lock,
 )
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import BusyError, DestinationError
@@ -264,16 +267,41 @@ def test_what_is_not_a_lock_file_is_left_alone(directory, tmp_path, tree):
     path = os.path.join(directory, CATALOG_LOCK)
     precious = tmp_path / "precious"
     precious.write_bytes(b"precious")
-    makers = [lambda: os.symlink(precious, path), lambda: os.mkdir(path), lambda: os.mkfifo(path)]
-    removers = [os.unlink, os.rmdir, os.unlink]
+    makers = [lambda: os.symlink(precious, path), lambda: os.link(precious, path), lambda: os.mkdir(path),
+              lambda: os.mkfifo(path)]
+    removers = [os.unlink, os.unlink, os.rmdir, os.unlink]
     for make, remove in zip(makers, removers):
         make()
         before = os.lstat(path)
-        with pytest.raises(DestinationError, match="is not a regular file"), catalog_lock(directory):
+        with pytest.raises(DestinationError, match="is not a regular file of that name alone"), catalog_lock(directory):
             pass
         assert os.path.samestat(before, os.lstat(path))
         remove(path)
     assert precious.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("mode, told", [(0o700, ""), (0o755, ""), (0o1777, ""), (0o777, "every user of this host"),
+                                        (0o702, "every user of this host"), (0o770, "the group nogroup")])
+def test_a_directory_that_others_may_write_to_is_refused(directory, mode, told):
+    if os.geteuid() == 0:
+        os.chown(directory, 0, 65534)
+    elif told.startswith("the group"):
+        told = ""
+    os.chmod(directory, mode)
+    if not told:
+        require_safe(directory)
+        return
+    with pytest.raises(DestinationError, match=f"{told} may exchange and remove .* Run 'chmod go-w' on it"):
+        require_safe(directory)
+
+
+def test_the_group_that_debian_makes_for_each_user_is_no_stranger(directory, monkeypatch):
+    os.chmod(directory, 0o775)
+    for members, refused in (([], False), (["anna"], False), (["anna", "bert"], True)):
+        monkeypatch.setattr(lock, "owner_names", lambda uid, gid: ("anna", "anna"))
+        monkeypatch.setattr(lock.grp, "getgrgid", lambda gid, members=members: SimpleNamespace(gr_mem=members))
+        with pytest.raises(DestinationError, match="the group anna") if refused else contextlib.nullcontext():
+            require_safe(directory)
 
 
 def test_a_link_to_a_directory_is_one(directory, tmp_path):

@@ -169,9 +169,10 @@ def test_an_interrupted_restore_is_ended_by_the_next(site: Site) -> None:
         "import os, sys\n"
         "from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore, restore_plan\n"
         "rename, count = os.rename, [0]\n"
-        "def killed(source, target):\n"
-        "    rename(source, target)\n"
-        "    os.kill(os.getpid(), 9)\n"
+        "def killed(source, target, **handles):\n"
+        "    rename(source, target, **handles)\n"
+        "    if source == 'app.db':\n"
+        "        os.kill(os.getpid(), 9)\n"
         "os.rename = killed\n"
         "restore.run_restore(restore_plan.RestoreRequest('app', sys.argv[1], key_file=sys.argv[2],"
         " accept_unknown_holders=True))\n")

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from ansible_collections.feedforward.maintenance.plugins.module_utils.files import acting_as
+from ansible_collections.feedforward.maintenance.plugins.module_utils.owners import acting_as
 from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite import holders
 from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.holders import Holders, find_holders
 

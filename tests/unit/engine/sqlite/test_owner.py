@@ -10,7 +10,7 @@ import os
 import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import SourceError
-from ansible_collections.feedforward.maintenance.plugins.module_utils.files import acting_as
+from ansible_collections.feedforward.maintenance.plugins.module_utils.owners import acting_as
 from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.source import examine, open_reader
 
 OWNER = 54322

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The application's user works against root: while a job runs he puts a link to root's files where a directory of his
+was. He does so before each single operation in turn, so that no race is left to chance."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Callable, Optional
+
+import pytest
+
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import read_manifest
+from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import MaintenanceError
+from ansible_collections.feedforward.maintenance.tests.unit.engine.jobs.conftest import Site
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what another user may not do to root: needs root")
+
+STRANGER = 65534
+EVERYTHING = ("databases", "config", "uploads")
+OPERATIONS = frozenset({"open", "sqlite3.connect", *(f"os.{name}" for name in (
+    "listdir", "scandir", "mkdir", "rename", "remove", "rmdir", "chown", "chmod", "link"))})
+MOST_MOMENTS = 60
+_at: Optional[Callable[[], None]] = None
+
+
+def _hook(event: str, _arguments: object) -> None:
+    if _at is not None and event in OPERATIONS:
+        _at()
+
+
+sys.addaudithook(_hook)
+
+
+class Exchange:
+    """Puts a link to ``victim`` in the place of the directory ``place`` before operation ``moment``."""
+
+    def __init__(self, place: str, victim: str, moment: Optional[int]) -> None:
+        self.place, self.victim, self.moment, self.count = place, victim, moment, 0
+
+    def __enter__(self) -> Exchange:
+        globals()["_at"] = self.step
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        globals()["_at"] = None
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count - 1 == self.moment:
+            globals()["_at"] = None
+            if os.path.isdir(self.place) and not os.path.islink(self.place):
+                os.rename(self.place, f"{self.place}.away")
+                os.symlink(self.victim, self.place)
+                os.lchown(self.place, STRANGER, STRANGER)
+
+
+def given_away(site: Site) -> None:
+    """The application's files belong to its user."""
+    for base, folders, files in os.walk(site.home):
+        for name in (".", *folders, *files):
+            os.lchown(os.path.join(base, name), STRANGER, STRANGER)
+
+
+def state(directory: str) -> dict[str, tuple[int, int, int, Optional[bytes]]]:
+    """Owner, mode and content of everything below, and of the directory itself."""
+    found = {}
+    for base, folders, files in os.walk(directory):
+        for name in (".", *folders, *files):
+            path = os.path.normpath(os.path.join(base, name))
+            status = os.lstat(path)
+            content = Path(path).read_bytes() if name in files else None
+            found[path] = (status.st_uid, status.st_gid, status.st_mode, content)
+    return found
+
+
+def moments(total: int) -> list[int]:
+    """Up to MOST_MOMENTS of ``total`` operations, spread over all of them."""
+    return sorted({number * total // MOST_MOMENTS for number in range(MOST_MOMENTS)})
+
+
+@pytest.fixture
+def victim(tmp_path, site):
+    """A directory of root's with a secret, and with the names that the application's files have."""
+    path = tmp_path / "victim"
+    path.mkdir(mode=0o755)
+    for name in ("app.db", "app.db-wal", "essay.txt", "secret.txt"):
+        (path / name).write_bytes(b"root's own")
+        (path / name).chmod(0o600)
+    (path / "1").mkdir()
+    (path / "1" / "essay.txt").write_bytes(b"root's own")
+    return str(path)
+
+
+@pytest.mark.parametrize("place", ["data/uploads", "data/uploads/1"])
+def test_a_backup_never_takes_what_only_root_may_read(site, victim, place):
+    given_away(site)
+    place = os.path.join(site.home, place)
+    before = state(victim)
+    with Exchange(place, victim, None) as exchange:
+        site.backup("full", force=True)
+    for moment in moments(exchange.count):
+        with Exchange(place, victim, moment):
+            try:
+                made = site.backup("full", force=True).archive
+            except MaintenanceError:
+                made = None
+        if os.path.islink(place):
+            os.unlink(place)
+            os.rename(f"{place}.away", place)
+        if made is not None:
+            files = read_manifest(made, load_ring(site.key_file)).files
+            assert not [file.path for file in files if "secret" in file.path or file.size == len(b"root's own")], moment
+        assert state(victim) == before, moment
+
+
+@pytest.mark.parametrize("place", ["data/uploads", "data/uploads/1", "data"])
+def test_a_restore_never_changes_what_is_not_the_applications(site, victim, place, tmp_path):
+    given_away(site)
+    site.backup("full")
+    kept = str(tmp_path / "kept")
+    site.sql("DELETE FROM drafts WHERE id = 1")
+    os.unlink(os.path.join(site.home, "data/uploads/1/essay.txt"))
+    given_away(site)
+    shutil.copytree(site.home, kept, symlinks=True)
+    place = os.path.join(site.home, place)
+    before = state(victim)
+    with Exchange(place, victim, None) as exchange:
+        assert site.restore(parts=EVERYTHING).changed
+    outcomes = set()
+    for moment in moments(exchange.count):
+        shutil.rmtree(site.home)
+        shutil.copytree(kept, site.home, symlinks=True)
+        given_away(site)
+        with Exchange(place, victim, moment):
+            try:
+                outcomes.add(site.restore(parts=EVERYTHING).action)
+            except MaintenanceError as error:
+                outcomes.add(type(error).__name__)
+        assert state(victim) == before, moment
+    assert "restored" in outcomes and len(outcomes) > 1, outcomes
