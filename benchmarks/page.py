@@ -143,8 +143,6 @@ def _limits(results: Results) -> str:
         f"{seconds('ours gzip', RESTORE)} with the verification and the check of the database; with isal "
         f"{seconds('ours gzip by isal', RESTORE)}, with zstd {seconds('ours zstd', RESTORE)}. restic, whose content "
         f"is zstd, takes {seconds('restic', RESTORE)}.",
-        f"The first backup by zstd takes {seconds('ours zstd', FIRST)} against restic's {seconds('restic', FIRST)}; "
-        "the copy that the snapshot needs, its check, and reading the archive back are in ours and not in restic's.",
     ]
     if alone and beside:
         lines.append(f"A writer's 99th percentile is {alone:.1f} ms alone and {beside:.1f} ms beside a backup. The "
