@@ -127,11 +127,17 @@ def open_file(path: str) -> BinaryIO:
     return os.fdopen(handle, "rb", buffering=0)
 
 
-def create_file(path: str, mode: int = 0o600) -> BinaryIO:
-    """A new file of that mode; it is an error when something lies there."""
+def create_file(path: str, mode: int = 0o600, buffering: int = -1) -> BinaryIO:
+    """A new file of that mode, open for writing; it is an error when something lies there."""
     with parent_of(path) as (directory, name):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.fdopen(os.open(name, flags, mode, dir_fd=directory), "wb")
+        return os.fdopen(os.open(name, flags, mode, dir_fd=directory), "wb", buffering)
+
+
+def make_private(path: str) -> None:
+    """A new directory of mode 0700 or less, not durable: for what is thrown away."""
+    with parent_of(path) as (parent, name):
+        os.mkdir(name, 0o700, dir_fd=parent)
 
 
 def make_directory(path: str, mode: int, owner: Optional[tuple[int, int]] = None) -> None:

@@ -19,6 +19,9 @@ from .errors import from_oserror
 SCRATCH_PREFIX = ".maintenance-scratch-"
 TEMPORARY_SUFFIX = ".maintenance-tmp"
 CHUNK_BYTES = 1 << 20
+_SHARED_FILESYSTEMS = frozenset((
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "drvfs", "ceph", "glusterfs", "afs",
+    "lustre", "gpfs", "beegfs", "ocfs2", "gfs2", "coda", "ncpfs"))
 
 
 def temporary_name(path: str) -> str:
@@ -90,6 +93,11 @@ def filesystem_type(path: str) -> str:
         if inside and (row[2] == wanted or best < 0) and len(where) >= best:
             best, kind = len(where), row[row.index("-") + 1]
     return kind
+
+
+def is_shared(kind: str) -> bool:
+    """Whether a file system of this type (as mountinfo names it) is a network's, or of another machine."""
+    return kind in _SHARED_FILESYSTEMS or kind.startswith("fuse.")
 
 
 def sha256_file(path: str) -> str:

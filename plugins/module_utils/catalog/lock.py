@@ -18,6 +18,7 @@ from typing import Optional
 
 from ..archive import fields
 from ..errors import BusyError, DestinationError, MaintenanceError, from_oserror, printable
+from ..files import filesystem_type, is_shared
 from ..owners import owner_names
 from ..units import format_seconds, iso, utc_now
 from .records import dump, load
@@ -64,10 +65,13 @@ def require_directory(directory: str) -> None:
 
 
 def require_safe(directory: str) -> None:
-    """Raises DestinationError where users other than the owner of ``directory`` may exchange what lies there: they
-    could put another file in the place of one that root is about to write, and remove every archive."""
+    """Raises DestinationError where users other than root and this one may exchange what lies in ``directory``: they
+    could put another file in the place of one that is about to be written, and remove every archive."""
     status = os.stat(directory)
-    mode = stat.S_IMODE(status.st_mode)
+    mode, user = stat.S_IMODE(status.st_mode), owner_names(status.st_uid, status.st_gid)[0]
+    if status.st_uid not in (0, os.geteuid()) and not is_shared(filesystem_type(directory)):
+        raise DestinationError(directory, f"it belongs to {user}, who may exchange and remove what lies in it",
+                               f"Run 'chown {owner_names(os.geteuid(), 0)[0]}' on it, then run again")
     if mode & stat.S_ISVTX:
         return
     if mode & stat.S_IWOTH:

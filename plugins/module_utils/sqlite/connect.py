@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import Optional
+from contextlib import suppress
+from typing import IO, Optional
 from urllib.parse import quote
 
-from ..errors import BusyError, MaintenanceError, SourceError
+from ..errors import BusyError, DestinationError, MaintenanceError, SourceError
 from ..units import format_seconds
 
 _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "mmap_size = 0", "temp_store = MEMORY")
+_ENABLE_LOAD_EXTENSION, _DEFENSIVE = 1005, 1010
+"""Options of sqlite3_db_config (https://www.sqlite.org/c3ref/c_dbconfig_defensive.html)."""
 
 
 def uri(path: str, parameters: str) -> str:
@@ -21,15 +24,20 @@ def uri(path: str, parameters: str) -> str:
     return f"file:{quote(os.fsencode(os.path.abspath(path)))}?{parameters}"
 
 
-def connect(address: str, busy_timeout_seconds: float) -> sqlite3.Connection:
+def connect(address: str, busy_timeout_seconds: float, *, defensive: bool = True) -> sqlite3.Connection:
     """A hardened connection in autocommit mode (https://www.sqlite.org/security.html). Raises sqlite3.Error.
 
     Views and triggers of the database are never run: they are code of whoever wrote the file. Text that is not
-    UTF-8 comes with surrogate escapes.
+    UTF-8 comes with surrogate escapes. Without ``defensive`` the journal may be switched off.
     """
     connection = sqlite3.connect(address, timeout=busy_timeout_seconds, isolation_level=None, uri=True)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    set_config = getattr(connection, "setconfig", None)
+    if set_config is not None:
+        # Python 3.12 and later.
+        set_config(_ENABLE_LOAD_EXTENSION, False)
+        set_config(_DEFENSIVE, defensive)
     connection.text_factory = _text
     connection.set_authorizer(_refuse_foreign_code)
     return connection
@@ -42,6 +50,27 @@ def _text(data: bytes) -> str:
 def _refuse_foreign_code(_action: int, _first: Optional[str], _second: Optional[str], _database: Optional[str],
                          view_or_trigger: Optional[str]) -> int:
     return sqlite3.SQLITE_OK if view_or_trigger is None else sqlite3.SQLITE_DENY
+
+
+def connect_to(stream: IO[bytes], path: str) -> sqlite3.Connection:
+    """A connection that may write to the file of ``stream``, which was just made at ``path``. SQLite takes paths only,
+    and who may rename a directory on the way could have put another file there: then DestinationError is raised. Raises
+    sqlite3.Error as well."""
+    connection = connect(uri(path, "mode=rw"), 0.0, defensive=False)
+    if _is_open_twice(stream):
+        return connection
+    connection.close()
+    raise DestinationError(path, "another file took the place of the one that was just made",
+                           "Find out who may rename directories there, then run again")
+
+
+def _is_open_twice(stream: IO[bytes]) -> bool:
+    wanted, own = os.fstat(stream.fileno()), str(stream.fileno())
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if name != own and os.path.samestat(os.fstat(int(name)), wanted):
+                return True
+    return False
 
 
 def translate(error: sqlite3.Error, path: str, busy_timeout_seconds: float) -> MaintenanceError:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
+from .. import directories
 from ..errors import BusyError, DestinationError, SourceError, from_oserror
 from ..files import free_bytes
 from ..units import Progress, format_bytes, format_seconds, utc_now
-from .connect import connect, translate, uri
+from .connect import connect_to, translate
 from .contents import pragma
 from .source import SourceFile, file_size
 
@@ -162,11 +163,13 @@ class Copier:
         """An empty file of mode 0600. Without journal and fsync: a copy that was interrupted is thrown away."""
         try:
             if os.path.lexists(self._path):
-                os.unlink(self._path)
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+                directories.unlink(self._path)
+            with directories.create_file(self._path) as made:
+                destination = connect_to(made, self._path)
         except OSError as error:
             raise from_oserror(error, self._path, "creating the copy of the database") from error
-        destination = connect(uri(self._path, "mode=rw"), 0.0)
+        except sqlite3.Error as error:
+            raise translate(error, self._path, 0.0) from error
         for statement in ("query_only = OFF", "journal_mode = OFF", "synchronous = OFF"):
             destination.execute(f"PRAGMA {statement}").fetchone()
         return destination

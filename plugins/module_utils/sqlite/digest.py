@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import IO, Optional, Union
 
+from ..directories import create_file
 from ..errors import SourceError, from_oserror
 from ..units import Progress
 from .header import HEADER_BYTES, parse_header
@@ -113,8 +114,7 @@ def digest_database(path: str, page_digests_path: Optional[str] = None,
     if page_digests_path is None:
         return _digest_file(path, None, progress)
     try:
-        handle = os.open(page_digests_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb", buffering=_READ_BYTES) as table:
+        with create_file(page_digests_path, buffering=_READ_BYTES) as table:
             return _digest_file(path, table, progress)
     except OSError as error:
         raise from_oserror(error, page_digests_path, "writing the table of page digests") from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
+from ..directories import make_private
 from ..errors import DestinationError, SourceError, UsageError, from_oserror, printable
 from ..files import free_bytes
 from ..units import Progress, format_bytes
@@ -94,7 +95,8 @@ def _places(scratch: str, name: str) -> tuple[str, str]:
     for part in ("databases", "page-digests"):
         directory = os.path.join(scratch, part)
         try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+            if not os.path.isdir(directory):
+                make_private(directory)
         except OSError as error:
             raise from_oserror(error, directory, "making room for the snapshot") from error
         place = os.path.join(directory, name)

@@ -20,7 +20,7 @@ from typing import Callable, Optional
 
 from ..directories import ForeignLinkError, resolve
 from ..errors import BusyError, MaintenanceError, SourceError
-from ..files import filesystem_type
+from ..files import filesystem_type, is_shared
 from ..owners import acting_as, owner_names
 from .connect import connect, translate, uri
 from .header import HEADER_BYTES, Header, parse_header
@@ -29,9 +29,6 @@ from .locks import RESERVED_BYTE, lock_of_others
 __all__ = ["SIDECARS", "SourceFile", "examine", "file_size", "filesystem_warning", "open_private", "open_reader"]
 
 SIDECARS = ("-wal", "-shm", "-journal")
-_SHARED_FILESYSTEMS = frozenset((
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "drvfs", "ceph", "glusterfs", "afs",
-    "lustre", "gpfs", "beegfs", "ocfs2", "gfs2", "coda", "ncpfs"))
 _LOOKS = 3
 _LOOK_SECONDS = 0.05
 
@@ -142,7 +139,7 @@ def file_size(path: str) -> int:
 
 def filesystem_warning(kind: str) -> Optional[str]:
     """Why a database should not live on a file system of this type (as mountinfo names it); None: nothing is known."""
-    if kind in _SHARED_FILESYSTEMS or kind.startswith("fuse."):
+    if is_shared(kind):
         return (f"it lies on {kind}, a network or shared file system: SQLite's locks and shared memory are not reliable"
                 " there, databases have been corrupted; move it to a local disk")
     return None

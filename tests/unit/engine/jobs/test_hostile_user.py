@@ -6,6 +6,7 @@ was. He does so before each single operation in turn, so that no race is left to
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sys
@@ -16,7 +17,12 @@ import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import read_manifest
-from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import MaintenanceError
+from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.status import read_status
+from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import (
+    DestinationError,
+    MaintenanceError,
+)
+from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.snapshot import take
 from ansible_collections.feedforward.maintenance.tests.unit.engine.jobs.conftest import Site
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what another user may not do to root: needs root")
@@ -38,7 +44,7 @@ sys.addaudithook(_hook)
 
 
 class Exchange:
-    """Puts a link to ``victim`` in the place of the directory ``place`` before operation ``moment``."""
+    """Puts a link to ``victim`` in the place of the directory ``place``, a pattern, before operation ``moment``."""
 
     def __init__(self, place: str, victim: str, moment: Optional[int]) -> None:
         self.place, self.victim, self.moment, self.count = place, victim, moment, 0
@@ -54,10 +60,11 @@ class Exchange:
         self.count += 1
         if self.count - 1 == self.moment:
             globals()["_at"] = None
-            if os.path.isdir(self.place) and not os.path.islink(self.place):
-                os.rename(self.place, f"{self.place}.away")
-                os.symlink(self.victim, self.place)
-                os.lchown(self.place, STRANGER, STRANGER)
+            for place in glob.glob(self.place):
+                if os.path.isdir(place) and not os.path.islink(place):
+                    os.rename(place, f"{place}.away")
+                    os.symlink(self.victim, place)
+                    os.lchown(place, STRANGER, STRANGER)
 
 
 def given_away(site: Site) -> None:
@@ -143,4 +150,39 @@ def test_a_restore_never_changes_what_is_not_the_applications(site, victim, plac
             except MaintenanceError as error:
                 outcomes.add(type(error).__name__)
         assert state(victim) == before, moment
-    assert "restored" in outcomes and len(outcomes) > 1, outcomes
+    assert len(outcomes) > 1, outcomes
+
+
+def test_a_backup_into_a_directory_of_another_user_is_refused(site):
+    """He could exchange the scratch directory under root's hands, and remove every archive."""
+    os.chown(site.archives, STRANGER, STRANGER)
+    before = site.tree(site.archives)
+    with pytest.raises(DestinationError, match="it belongs to nobody, who may exchange and remove what lies in it"):
+        site.backup(force=True)
+    assert {name for name in site.tree(site.archives) if "status" not in name and "lock" not in name} == set(before)
+    assert "may exchange" in (read_status(site.archives, "app", "database").last_error or "")
+
+
+def test_a_copy_is_never_written_over_a_file_that_took_its_place(site, victim, tmp_path):
+    """SQLite opens the copy by its path, a moment after the copy was made."""
+    given_away(site)
+    os.mkdir(os.path.join(victim, "databases"))
+    shutil.copy(site.database, os.path.join(victim, "databases", "app.db"))
+    before = state(victim)
+    scratch = tmp_path / "scratch"
+    with Exchange(str(scratch), victim, None) as exchange:
+        scratch.mkdir()
+        take(site.database, str(scratch), "app.db")
+    outcomes = set()
+    for moment in range(exchange.count):
+        for path in glob.glob(f"{scratch}*"):
+            os.unlink(path) if os.path.islink(path) else shutil.rmtree(path)
+        scratch.mkdir()
+        with Exchange(str(scratch), victim, moment):
+            try:
+                take(site.database, str(scratch), "app.db")
+                outcomes.add("taken")
+            except MaintenanceError as error:
+                outcomes.add(error.cause)
+        assert state(victim) == before, moment
+    assert {"taken", "another file took the place of the one that was just made"} < outcomes
