@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from itertools import chain, combinations
 from pathlib import Path
@@ -33,11 +34,11 @@ def attack(fresh: Fresh, times: int) -> Iterator[Row]:
                 world.reset()
                 counted.count(*beside(world, wanted, stale, present))
         yield counted
-    with row(ATTACK, "target is a symbolic link, a hard link, missing, or of another owner and mode") as counted:
+    with row(ATTACK, "target is a link, missing, on another file system, or of another owner and mode") as counted:
         world = fresh()
         wanted = archived(world)
         world.keep()
-        for act in (_symlinked, _hard_linked, _missing, owned):
+        for act in (_symlinked, _hard_linked, _missing, _on_another_file_system, owned):
             world.reset()
             counted.count(*act(world, wanted))
     yield counted
@@ -134,6 +135,20 @@ def _missing(world: World, wanted: str) -> tuple[str, list[str]]:
         path.unlink()
     end, broken = _restored(world, wanted, world.database)
     return end, [f"missing: {sentence}" for sentence in broken]
+
+
+def _on_another_file_system(world: World, wanted: str) -> tuple[str, list[str]]:
+    """The directory of the database leads into memory."""
+    _closed(world.database)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        assert os.stat(memory).st_dev != world.archives.stat().st_dev
+        shutil.copy(world.database, memory)
+        shutil.rmtree(world.database.parent)
+        world.database.parent.symlink_to(memory)
+        end, broken = _restored(world, wanted, world.database)
+        if end != "came back whole":
+            broken.append("it was not restored")
+    return end, [f"another file system: {sentence}" for sentence in broken]
 
 
 def owned(world: World, wanted: str) -> tuple[str, list[str]]:
