@@ -24,6 +24,8 @@ COLLECTIONS = {
     "ANSIBLE_HOME": str(ROOT / ".build" / "ansible"),
 }
 SANITY_PROOF = re.compile('Running sanity test "validate-modules"')
+# The tests of a file share what is dear to set up.
+SPREAD = "-n auto --dist loadfile"
 PYTEST_TESTS = re.compile(r"\b[1-9]\d* passed\b")
 
 
@@ -73,7 +75,7 @@ def lint_stages() -> list[Stage]:
 def python_stages() -> list[Stage]:
     """The tests that need no host: engine and plugins, modules through Ansible, bad input, ansible-test's own."""
     report = ROOT / ".build" / "coverage" / "coverage.json"
-    unit = tool(f"pytest -q tests/unit --cov --cov-report=term --cov-report=json:{report}")
+    unit = tool(f"pytest -q {SPREAD} tests/unit --cov --cov-report=term --cov-report=json:{report}")
     gate = tool(f"python tools/coverage_gate.py {report}")
     return [
         Stage("unit", "unit", (unit, gate), limit_seconds=1500, proof=PYTEST_TESTS),
@@ -81,21 +83,21 @@ def python_stages() -> list[Stage]:
             Stage(
                 name,
                 name.partition(":")[0],
-                (tool(f"pytest -q tests/{directory}"),),
+                (tool(f"pytest -q {spread} tests/{directory}"),),
                 needs,
                 # Minutes on an idle machine; much of it is fsync, which a busy disk makes slow.
                 limit_seconds=1200,
                 proof=PYTEST_TESTS,
             )
-            for name, directory, needs in (
-                ("integration", "integration/modules", ()),
-                ("integration:systemd", "integration/systemd", ("systemd-analyze",)),
-                ("integration:root", "integration/root", ("root",)),
-                ("system", "system/anyone", ()),
-                ("system:clock", "system/clock", ("faketime",)),
-                ("system:root", "system/root", ("root",)),
-                ("system:zstd", "system/zstd", ("zstd",)),
-                ("faults", "faults", ()),
+            for name, directory, spread, needs in (
+                ("integration", "integration/modules", SPREAD, ()),
+                ("integration:systemd", "integration/systemd", "", ("systemd-analyze",)),
+                ("integration:root", "integration/root", "", ("root",)),
+                ("system", "system/anyone", SPREAD, ()),
+                ("system:clock", "system/clock", "", ("faketime",)),
+                ("system:root", "system/root", "", ("root",)),
+                ("system:zstd", "system/zstd", "", ("zstd",)),
+                ("faults", "faults", "", ()),
             )
         ),
         Stage("sanity", "sanity", (("tools/sanity.sh",),), limit_seconds=1200, proof=SANITY_PROOF),
