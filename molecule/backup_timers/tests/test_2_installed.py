@@ -5,34 +5,60 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support import KEY_FILE, secret
 
 INSTALLED = {
-    "/backups/feedforward": ("directory", 0o700),
-    "/secure": ("directory", 0o700),
-    "/secure/backup.key": ("file", 0o400),
-    "/etc/feedforward-maintenance": ("directory", 0o750),
-    "/etc/feedforward-maintenance/on-failure.d": ("directory", 0o750),
-    "/etc/feedforward-maintenance/application.json": ("file", 0o640),
-    "/etc/feedforward-maintenance/backup.json": ("file", 0o640),
-    "/var/lib/feedforward-maintenance": ("directory", 0o750),
-    "/usr/local/bin/feedforward-maintenance": ("file", 0o755),
-    "/backups/feedforward/feedforward-maintenance": ("file", 0o755),
-    "/usr/local/libexec/feedforward-maintenance-on-failure": ("file", 0o755),
-    "/etc/systemd/system/feedforward-backup-database.service": ("file", 0o644),
-    "/etc/systemd/system/feedforward-backup-config.path": ("file", 0o644),
-    "/etc/systemd/system/feedforward-maintenance-failure@.service": ("file", 0o644),
-    "/etc/systemd/system/feedforward.service.d/50-feedforward-maintenance.conf": ("file", 0o644),
+    "/backups/feedforward": ("d", 0o700),
+    "/secure": ("d", 0o700),
+    "/secure/backup.key": ("f", 0o400),
+    "/etc/feedforward-maintenance": ("d", 0o750),
+    "/etc/feedforward-maintenance/on-failure.d": ("d", 0o750),
+    "/etc/feedforward-maintenance/application.json": ("f", 0o640),
+    "/etc/feedforward-maintenance/backup.json": ("f", 0o640),
+    "/var/lib/feedforward-maintenance": ("d", 0o750),
+    "/usr/local/bin/feedforward-maintenance": ("f", 0o755),
+    "/backups/feedforward/feedforward-maintenance": ("f", 0o755),
+    "/usr/local/libexec/feedforward-maintenance-on-failure": ("f", 0o755),
+    "/etc/systemd/system/feedforward-backup-database.service": ("f", 0o644),
+    "/etc/systemd/system/feedforward-backup-config.path": ("f", 0o644),
+    "/etc/systemd/system/feedforward-maintenance-failure@.service": ("f", 0o644),
+    "/etc/systemd/system/feedforward.service.d/50-feedforward-maintenance.conf": ("f", 0o644),
 }
+# What the application, the login and services of the host make meanwhile.
+OTHERS = re.compile(r"/(opt/feedforward|home/admin|var/(cache|log|tmp|lib/(apt|dpkg|systemd|private)))(/|$)")
+SECRET = re.compile(r"/(secure|backups/feedforward)(/|$)")
+
+
+@pytest.fixture(scope="module")
+def made(host):
+    """What a run of site.yml and the jobs made, or gave another owner or mode: path -> kind, mode and owner."""
+    listing = "find / -xdev -printf '%y %04m %u:%g %p\\n' | LC_ALL=C sort"
+    lines = host.check_output(f"{listing} | LC_ALL=C comm -13 /usr/local/lib/feedforward-demo/before -").splitlines()
+    found = {path: (kind, int(mode, 8), owner) for kind, mode, owner, path in (line.split(" ", 3) for line in lines)}
+    return {path: facts for path, facts in found.items() if not OTHERS.match(path)}
 
 
 @pytest.mark.parametrize("path", INSTALLED)
-def test_owner_and_mode(host, path):
-    found = host.file(path)
-    kind = "directory" if found.is_directory else "file" if found.is_file else "other"
-    assert (kind, found.mode) == INSTALLED[path]
-    assert (found.user, found.group) == ("root", "root")
+def test_owner_and_mode(made, path):
+    assert made[path] == (*INSTALLED[path], "root:root")
+
+
+def test_all_that_was_made_is_roots_and_nobody_else_may_write_it(made):
+    assert {path: facts for path, facts in made.items() if facts[2] != "root:root"} == {}
+    # Anybody's write, and the set-user-ID, set-group-ID and sticky bits; a link has no mode of its own.
+    assert {path: oct(mode) for path, (kind, mode, _owner) in made.items() if kind != "l" and mode & 0o7022} == {}
+
+
+def test_all_that_is_secret_can_be_read_by_root_only(made):
+    found = {path: (kind, mode) for path, (kind, mode, _owner) in made.items() if SECRET.match(path)}
+    # The copy of the command is none, but lies in a directory that only root may enter.
+    assert found.pop("/backups/feedforward/feedforward-maintenance") == ("f", 0o755)
+    assert {kind for kind, _mode in found.values()} == {"d", "f"}
+    loose = {path for path, facts in found.items() if facts not in (("d", 0o700), ("f", 0o600), ("f", 0o400))}
+    assert loose == set()
 
 
 def test_the_command_beside_the_archives_is_the_installed_one(host):
