@@ -8,19 +8,39 @@ from __future__ import annotations
 import random
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from fault_forgery import BOMBS, HOSTILE, LYING, MARK, Hostile, harmless, written
 from fault_rows import Row, row
-from fault_world import APPLICATION, Fresh, World, rows_digest
+from fault_world import APPLICATION, LIMIT_SECONDS, Fresh, World, commit, rows_digest
+from forgery import change_manifest, rewrite
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive import libraries
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import create_key, load_ring
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import BackupRequest, run_backup
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.manifest import SCHEMA_VERSION
+from ansible_collections.feedforward.maintenance.plugins.module_utils.config import load_settings
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import (
+    BackupRequest,
+    request_from_settings,
+    run_backup,
+)
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
 
 ATTACK = "Damage to archives"
 MOST_MEMORY_MEGABYTES = 300
+# As a process of its own: a child inherits the peak of the process that starts it.
+MEASURED = """
+import resource, subprocess, sys
+try:
+    code = subprocess.run(sys.argv[3:], timeout=float(sys.argv[2])).returncode
+finally:
+    with open(sys.argv[1], "a") as told:
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=told)
+sys.exit(code)
+"""
 Damage = Callable[[random.Random, bytearray], str]
 
 
@@ -94,10 +114,11 @@ def attack(fresh: Fresh, flips: int, by_command: int) -> Iterator[Row]:
                 counted.count(*_refused(world, newest, damage, seed))
         yield counted
     with row(ATTACK, "the archive of another key, renamed archives, a later format") as counted:
-        for act in (_another_key, _renamed, _swapped_with_its_base):
+        for act in (_another_key, _renamed, _swapped_with_its_base, _later_format):
             world.reset()
             counted.count("were detected", act(world, newest))
     yield counted
+    yield _hostile(fresh())
     with row(ATTACK, "damage to sidecars: the verdict stays") as counted:
         for seed in range(max(10, by_command)):
             world.reset()
@@ -105,10 +126,15 @@ def attack(fresh: Fresh, flips: int, by_command: int) -> Iterator[Row]:
     yield counted
 
 
+def _methods() -> tuple[str, ...]:
+    """The codecs that Python has here."""
+    return ("gzip", "zstd") if libraries.STDLIB_ZSTD or libraries.ZSTANDARD else ("gzip",)
+
+
 def _archives(world: World) -> list[Path]:
-    """A full archive of each codec that Python has here, encrypted and not, beside the world."""
+    """A full archive of each codec, encrypted and not, beside the world."""
     made = []
-    for method in ("gzip", "zstd") if libraries.STDLIB_ZSTD or libraries.ZSTANDARD else ("gzip",):
+    for method in _methods():
         for key_file in (str(world.key_file), None):
             place = world.root / f"{method}-{'encrypted' if key_file else 'plain'}"
             place.mkdir()
@@ -145,14 +171,16 @@ def _refused(world: World, archive: Path, damage: Damage, seed: int) -> tuple[st
     return "were detected", [f"{what}: {sentence}" for sentence in _is_refused(world, archive.name)]
 
 
-def _is_refused(world: World, name: str) -> list[str]:
+def _is_refused(world: World, name: str, codes: Sequence[int] = (5, 6), says: str = "", *,
+                prefix: Sequence[str] = ()) -> list[str]:  # fmt: skip
+    """What was not right: both commands end with one of ``codes`` and a sentence in which ``says`` occurs."""
     rows, broken = rows_digest(world.database), []
-    verified = world.command("verify", name)
-    restored = world.command("restore", name, "--yes", "--accept-unknown-holders")
+    verified = world.command("verify", name, prefix=prefix)
+    restored = world.command("restore", name, "--yes", "--accept-unknown-holders", prefix=prefix)
     for job, ended in (("verify", verified), ("restore", restored)):
-        if ended.code not in (5, 6):
+        if ended.code not in codes:
             broken.append(f"{job} ended with {ended.code}")
-        if ended.traceback or not ended.errors + ended.output:
+        if ended.traceback or not ended.errors.strip() or says not in ended.errors:
             broken.append(f"{job} said: {(ended.errors or ended.output)[-200:]}")
     return [*broken, *world.broken_database(rows), *(f"{left} was left" for left in world.leftovers())]
 
@@ -179,6 +207,61 @@ def _swapped_with_its_base(world: World, archive: Path) -> list[str]:
     archive.write_bytes(base.read_bytes())
     base.write_bytes(content)
     return [f"swapped with its base: {sentence}" for sentence in _is_refused(world, archive.name)]
+
+
+def _later_format(world: World, archive: Path) -> list[str]:
+    """Its manifest has the next version, and a field that nobody knows yet: that is no damage."""
+    rewrite(world, archive, lambda members: change_manifest(
+        members, schema_version=SCHEMA_VERSION + 1, software={"collection": "3.1.0"}, invention=True))  # fmt: skip
+    sidecar = Path(f"{archive}.json")
+    before = sidecar.read_bytes()
+    broken = _is_refused(world, archive.name, (6,), "Upgrade the collection on this host")
+    if sidecar.read_bytes() != before:
+        broken.append("a verdict on it was recorded")
+    return [f"a later format: {sentence}" for sentence in broken]
+
+
+def _hostile(world: World) -> Row:
+    """Each archive that somebody made to do harm, and first of each codec one that was forged like them and is good."""
+    with row(ATTACK, "hostile archives, well compressed, with the right key") as counted:
+        request = request_from_settings(load_settings(str(world.etc)), "database", strategy="full", force=True)
+        made = {method: run_backup(replace(request, compression=method)).archive for method in _methods()}
+        commit(world.database, 30)
+        world.keep()
+        most = 0
+        for method, archive in made.items():
+            path = Path(str(archive))
+            world.reset()
+            written(world, path, method, harmless)
+            counted.count("was good and restored", _is_taken(world, path.name))
+            for hostile in (*BOMBS, *(HOSTILE if method == "gzip" else [LYING])):
+                world.reset()
+                written(world, path, method, hostile.forge)
+                megabytes, broken = _is_harmless(world, path.name, hostile)
+                most = max(most, megabytes)
+                counted.count("were refused", [f"{hostile.name}, {method}: {sentence}" for sentence in broken])
+        counted.figures["memory of the command at most"] = f"{most} MB"
+    return counted
+
+
+def _is_taken(world: World, name: str) -> list[str]:
+    restore = ("restore", name, "--yes", "--accept-unknown-holders")
+    codes = [world.command("verify", name).code, world.command(*restore).code]
+    return [] if codes == [0, 0] else [f"{name}, forged without harm: verify and restore ended with {codes}"]
+
+
+def _is_harmless(world: World, name: str, hostile: Hostile) -> tuple[int, list[str]]:
+    """It is refused for what it is, within the time and the memory that any archive may take, and left no trace. The
+    memory is told as well, in MB."""
+    memory = world.root / "memory"
+    memory.write_text("0\n", encoding="ascii")
+    prefix = (sys.executable, "-IS", "-c", MEASURED, str(memory), str(LIMIT_SECONDS - 5))
+    broken = _is_refused(world, name, hostile.codes, hostile.says, prefix=prefix)
+    megabytes = max(map(int, memory.read_text(encoding="ascii").split())) >> 10
+    if not 0 < megabytes < MOST_MEMORY_MEGABYTES:
+        broken.append(f"{megabytes} MB of memory")
+    strange = [path for path in world.root.rglob("*") if MARK in path.name or not (path.is_file() or path.is_dir())]
+    return megabytes, broken + [f"{path} is there" for path in strange]
 
 
 def _sidecar(world: World, archive: Path, seed: int) -> list[str]:

@@ -47,10 +47,7 @@ def _backed_up(world: World, number: int, prefix: tuple[str, ...], what: str) ->
     after = {path.name: sha256(path) for path in world.final_archives()}
     if len(after) != len(before) + 1:
         broken.append(f"{len(before)} archives before, {len(after)} after")
-    target = world.root / "restored.db"
-    for place in target.parent.glob("restored.db*"):
-        if place.is_file():
-            place.unlink()
+    target = world.elsewhere()
     restored = world.command("restore", "latest", "--to", str(target), "--yes", "--accept-unknown-holders",
                              prefix=prefix)  # fmt: skip
     if restored.code != 0 or rows_digest(target) != wanted:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fault_rows import Row, row
-from fault_world import Before, Fresh, World, commit, integrity, rows_digest
+from fault_world import Before, Fresh, World, commit_into_log, integrity, rows_digest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.config import load_settings
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import MaintenanceError
@@ -148,15 +148,6 @@ def _free(rng: random.Random, world: World) -> str:
 
 def _log(rng: random.Random, world: World) -> str:
     """Frames that were committed and not yet brought into the database: SQLite ends the log at the first bad one."""
-    holder = sqlite3.connect(world.database, isolation_level=None)
-    try:
-        holder.execute("SELECT count(*) FROM essays").fetchone()
-        commit(world.database, 30)
-        log = Path(f"{world.database}-wal")
-        copies = {path: path.read_bytes() for path in (world.database, log)}
-    finally:
-        holder.close()
-    for path, content in copies.items():
-        path.write_bytes(content)
-    Path(f"{world.database}-shm").unlink(missing_ok=True)
+    commit_into_log(world.database, 30)
+    log = Path(f"{world.database}-wal")
     return "in the log: " + _noise(rng, log, 0, log.stat().st_size)

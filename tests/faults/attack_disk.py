@@ -5,26 +5,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from fault_jobs import JOBS, Prepared, recorded
 from fault_rows import Row, row
-from fault_trace import STRACE, Call, sampled
+from fault_trace import Call, held, sampled
 from fault_world import Ended, Fresh, World, empty
 
 FULL = "A disk that is full"
 READ_ONLY = "A disk that turns read-only"
 # ext4 itself takes a part of a file system. Sizes that do not hold what is there before are passed over.
 LEAST_KIBIBYTES, STEP_KIBIBYTES = 400, 80
-WAIT_SECONDS = 20.0
 
 
 @contextmanager
@@ -81,7 +77,7 @@ def read_only(fresh: Fresh, points: int) -> Iterator[Row]:
                 empty(world.live)
                 with mounted(world.live, 16 << 10):
                     world.reset()
-                    stopped, ended = _stopped_at(world, call, prepared.words)
+                    stopped, ended = held(world, call, prepared.words, partial(_abort, world.live))
                     state = Path(world.root / "state")
                     shutil.rmtree(state, ignore_errors=True)
                     shutil.copytree(world.live, state, symlinks=True)
@@ -91,35 +87,9 @@ def read_only(fresh: Fresh, points: int) -> Iterator[Row]:
         yield counted
 
 
-def _stopped_at(world: World, call: Call, words: tuple[str, ...]) -> tuple[bool, Ended]:
-    """Runs the command up to ``call``, turns the disk read-only, and lets it go on."""
-    trace = world.root / "trace"
-    trace.write_text("", encoding="ascii")
-    command = [*STRACE, "-o", str(trace), "-e", f"trace={call.name}", "-e",
-               f"inject={call.name}:signal=SIGSTOP:when={call.number}", sys.executable, str(world.program), *words,
-               "--config", str(world.etc)]  # fmt: skip
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:  # fmt: skip
-        stopped = _stopped_thread(process, trace)
-        if stopped:
-            subprocess.run(["mount", "-o", "remount,abort", str(world.live)], check=False, capture_output=True)
-            os.kill(stopped, signal.SIGCONT)
-        output, errors = process.communicate(timeout=60)
-    return bool(stopped), Ended(process.returncode, output, errors)
-
-
-def _stopped_thread(process: subprocess.Popen[str], trace: Path) -> int:
-    """The thread that strace says is stopped; 0 when the run ended before."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        ended = process.poll() is not None
-        for line in trace.read_text(encoding="utf-8", errors="replace").splitlines():
-            if "--- stopped by SIGSTOP ---" in line:
-                return int(line.split(" ", 1)[0])
-        if ended:
-            return 0
-        time.sleep(0.01)
-    return 0
+def _abort(directory: Path) -> None:
+    """As the kernel does when it finds the file system damaged."""
+    subprocess.run(["mount", "-o", "remount,abort", str(directory)], check=False, capture_output=True)
 
 
 def _after(world: World, prepared: Prepared, call: Call, stopped: bool, ended: Ended) -> tuple[str, list[str]]:

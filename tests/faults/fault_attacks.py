@@ -19,6 +19,7 @@ import attack_power
 import attack_restore
 import attack_short_writes
 import attack_soak
+import attack_together
 import attack_writers
 from fault_rows import Row
 from fault_world import Fresh
@@ -29,7 +30,8 @@ class Budget:
     """``calls``: places in each job where it is killed, or a call fails; ``moments``: of each job at which the power
     fails; ``flips``: bits of archives, and in proportion the other damages; ``by_command``: damaged archives of each
     kind for the command; ``mutants``: damaged databases; ``sizes`` of full disks, and ``stops``: places in each job at
-    which the disk turns read-only; ``backups`` beside each writer; ``cycles`` of the soak; planted ``defects``."""
+    which the disk turns read-only; ``backups`` beside each writer, and rounds of each two jobs at once; ``cycles`` of
+    the soak; planted ``defects``."""
 
     calls: int
     moments: int
@@ -73,6 +75,7 @@ ATTACKS = {
     "archives": Attack(lambda fresh, budget: attack_archive.attack(fresh, budget.flips, budget.by_command)),
     "databases": Attack(lambda fresh, budget: attack_database.attack(fresh, budget.mutants)),
     "writers": Attack(lambda fresh, budget: attack_writers.attack(fresh, budget.backups)),
+    "together": Attack(lambda fresh, budget: attack_together.attack(fresh, budget.backups), CALLS),
     "restore": Attack(lambda fresh, budget: attack_restore.attack(fresh, budget.backups)),
     "clock": Attack(lambda fresh, _budget: attack_clock.attack(fresh), ("faketime",)),
     "soak": Attack(lambda fresh, budget: attack_soak.attack(fresh, budget.cycles)),

@@ -26,6 +26,7 @@ UNKNOWN = ("writev", "pwritev", "truncate", "fallocate", "copy_file_range", "sen
 SECTOR_BYTES = 512
 _CALL = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)", re.DOTALL)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+_PATH = re.compile(r'(?:<((?:\\x[0-9a-f]{2})*)>, )?"((?:\\x[0-9a-f]{2})*)"')
 _HANDLE = re.compile(r"^(?:AT_FDCWD|(\d+))(?:<((?:\\x[0-9a-f]{2}|[^>\\])*)>)?")
 _BYTE = re.compile(r"\\x([0-9a-f]{2})")
 
@@ -120,7 +121,9 @@ class Disk:
         return bool(act(arguments, int(value[1]))) if act else False
 
     def _path(self, arguments: str, which: int = 0) -> str:
-        return os.fsdecode(unescape(_STRING.findall(arguments)[which]))
+        """The path that a call was given, in the directory whose handle stands before it."""
+        directory, path = (os.fsdecode(unescape(text)) for text in _PATH.findall(arguments)[which])
+        return os.path.normpath(os.path.join(directory, path))
 
     def _inside(self, *paths: str) -> bool:
         return all(path.startswith(f"{self.root}/") for path in paths)
@@ -213,10 +216,6 @@ class Disk:
 
     def _unlink(self, arguments: str, _result: int) -> bool:
         path = self._path(arguments)
-        if not os.path.isabs(path):
-            # shutil.rmtree works with handles of directories.
-            found = _HANDLE.match(arguments)
-            path = os.path.join(os.fsdecode(unescape(found[2])) if found and found[2] else "", path)
         if self._inside(path):
             self.change(Change(removed=(path,)))
         return self._inside(path)

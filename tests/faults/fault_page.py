@@ -82,4 +82,13 @@ def page(rows: Sequence[Row]) -> str:
 def _table(attack: str, rows: Sequence[Row]) -> str:
     lines = [f"### {attack}", "", "| fault | tried | how they ended | broken |", "|---|--:|---|--:|"]
     lines += [f"| {one.fault} | {one.tried:,} | {one.endings} | {len(one.broken) or 'none'} |" for one in rows]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_figures(rows)])
+
+
+def _figures(rows: Sequence[Row]) -> list[str]:
+    """A table of what was measured; nothing where nothing was."""
+    titles = list(dict.fromkeys(title for one in rows for title in one.figures))
+    if not titles:
+        return []
+    lines = ["", f"| fault | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
+    return lines + [f"| {one.fault} | {' | '.join(one.figures.get(title, '') for title in titles)} |" for one in rows]

@@ -17,7 +17,7 @@ from pathlib import Path
 @dataclass
 class Row:
     """``tried`` faults of one kind; ``ended`` counts how they ended, in words; ``broken`` holds what must never
-    happen, one sentence each, with enough to repeat it."""
+    happen, one sentence each, with enough to repeat it; ``figures`` were measured, by title, and decide nothing."""
 
     attack: str
     fault: str
@@ -25,6 +25,7 @@ class Row:
     ended: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    figures: dict[str, str] = field(default_factory=dict)
 
     def count(self, end: str, broken: Sequence[str] = ()) -> None:
         """One more fault, how it ended, and what it broke."""
@@ -58,6 +59,8 @@ def table(rows: Sequence[Row]) -> str:
             lines += ["", attack]
         verdict = f"BROKEN {len(one.broken)}" if one.broken else "held"
         lines.append(f"  {one.tried:>7,}  {one.fault:58} {verdict:9} {one.seconds:6.0f} s  {one.endings}")
+        if one.figures:
+            lines.append(f"{'':11}{'; '.join(f'{title}: {figure}' for title, figure in one.figures.items())}")
     broken = [f"BROKEN: {one.attack}: {one.fault}: {sentence}" for one in rows for sentence in one.broken]
     total = f"{sum(one.tried for one in rows):,} faults, {len(broken)} broke a promise"
     return "\n".join([*lines, "", *broken, total])

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fault_world import Ended, World
+from fault_world import LIMIT_SECONDS, Ended, World
 
 # Not openat: how many there are depends on the processes of the machine, which a restore looks into.
 CHANGING = ("write", "pwrite64", "writev", "ftruncate", "truncate", "fallocate", "rename", "renameat",
@@ -23,8 +27,10 @@ DATA = ("write", "pwrite64", "writev", "copy_file_range", "sendfile")
 STRACE = ("strace", "-f", "-qq", "-y", "-s", "0")
 # Stops the run at traced calls only. Faults are not injected then.
 QUICKLY = "--seccomp-bpf"
+HELD_SECONDS = 20.0
 _LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)")
-_PATH = re.compile(r'[<"](/[^>"]*)[>"]')
+# A file by its handle, or by a name in the directory whose handle stands before it.
+_PATH = re.compile(r'(?:<(?P<place>/[^>]*)>(?:, )?)?(?:"(?P<name>[^"]+)")?')
 _RANDOM = re.compile(r"[0-9a-f]{16}|(?<=\.)[0-9a-f]{8}(?=\.)|\d{8}T\d{6}Z(-\d+)?")
 
 
@@ -54,11 +60,17 @@ def record(world: World, *words: str) -> tuple[list[Call], Ended]:
             continue
         name = found["name"]
         counted[name] += 1
-        paths = [path for path in _PATH.findall(found["arguments"]) if path.startswith(str(world.live))]
+        paths = [path for path in _paths(found["arguments"]) if path.startswith(str(world.live))]
         if paths:
             said = " ".join(_RANDOM.sub("#", path[len(str(world.live)) + 1:]) for path in paths)
             calls.append(Call(name, counted[name], f"{name} {said}", len(calls)))
     return calls, ended
+
+
+def _paths(arguments: str) -> list[str]:
+    """The files that a call is about."""
+    return [os.path.join(found["place"] or "", found["name"] or "").rstrip("/") for found in _PATH.finditer(arguments)
+            if found["place"] or found["name"]]  # fmt: skip
 
 
 def injected(world: World, call: Call, fault: str, *words: str) -> tuple[bool, Ended]:
@@ -90,3 +102,36 @@ def traced(world: World, words: Sequence[str], *options: str) -> tuple[list[str]
     with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as trace:
         ended = world.command(*words, prefix=(*STRACE, "-o", trace.name, *options))
         return Path(trace.name).read_text(encoding="utf-8", errors="replace").splitlines(), ended
+
+
+def held(world: World, call: Call, words: Sequence[str], meanwhile: Callable[[], object]) -> tuple[bool, Ended]:
+    """Runs the command up to ``call``, holds it there while ``meanwhile`` is called, and lets it go on. Tells as well
+    whether it came there."""
+    trace = world.root / "trace"
+    trace.write_text("", encoding="ascii")
+    command = [*STRACE, "-o", str(trace), "-e", f"trace={call.name}", "-e",
+               f"inject={call.name}:signal=SIGSTOP:when={call.number}", *world.line(*words)]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:  # fmt: skip
+        stopped = _stopped_thread(process, trace)
+        if stopped:
+            try:
+                meanwhile()
+            finally:
+                os.kill(stopped, signal.SIGCONT)
+        output, errors = process.communicate(timeout=LIMIT_SECONDS)
+    return bool(stopped), Ended(process.returncode, output, errors)
+
+
+def _stopped_thread(process: subprocess.Popen[str], trace: Path) -> int:
+    """The thread that strace says is stopped; 0 when the run ended before."""
+    deadline = time.monotonic() + HELD_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        for line in trace.read_text(encoding="utf-8", errors="replace").splitlines():
+            if "--- stopped by SIGSTOP ---" in line:
+                return int(line.split(" ", 1)[0])
+        if ended:
+            return 0
+        time.sleep(0.01)
+    return 0

@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from fault_writer import transact
+
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import create_key, load_ring
 from ansible_collections.feedforward.maintenance.plugins.module_utils.config import load_settings
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.backup import (
@@ -94,10 +96,7 @@ class World:
         self.key_file.parent.mkdir(mode=0o700)
         create_key(str(self.key_file))
         make_database(self.database, journal_mode)
-        configuration = {"application": APPLICATION, "databases": [str(self.database)], "key_file": str(self.key_file),
-                         "directory": str(self.archives), "lock_timeout_seconds": 0, "strategy": "incremental",
-                         **settings}  # fmt: skip
-        (self.etc / "application.json").write_text(json.dumps(configuration), encoding="utf-8")
+        self.configure(**settings)
         self.program.write_bytes(program())
         self.program.chmod(0o755)
         self.backup()
@@ -105,6 +104,13 @@ class World:
         self.backup()
         commit(self.database, 2)
         return self
+
+    def configure(self, **settings: object) -> None:
+        """The configuration of the command, with ``settings`` on top."""
+        configuration = {"application": APPLICATION, "databases": [str(self.database)], "key_file": str(self.key_file),
+                         "directory": str(self.archives), "lock_timeout_seconds": 0, "strategy": "incremental",
+                         **settings}  # fmt: skip
+        (self.etc / "application.json").write_text(json.dumps(configuration), encoding="utf-8")
 
     def backup_of_the_past(self, days: int) -> None:
         """One archive that was made ``days`` ago, by the command under another clock."""
@@ -130,12 +136,22 @@ class World:
         empty(self.live)
         shutil.copytree(self._kept, self.live, symlinks=True, dirs_exist_ok=True)
 
+    def line(self, *words: str) -> list[str]:
+        """The command line that a timer would have."""
+        return [sys.executable, str(self.program), *words, "--config", str(self.etc)]
+
     def command(self, *words: str, prefix: Sequence[str] = ()) -> Ended:
         """Runs the installed command, as a timer does."""
-        done = subprocess.run([*prefix, sys.executable, str(self.program), *words, "--config", str(self.etc)],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                              timeout=LIMIT_SECONDS)  # fmt: skip
+        done = subprocess.run([*prefix, *self.line(*words)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=False, timeout=LIMIT_SECONDS)  # fmt: skip
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    def elsewhere(self) -> Path:
+        """Where a database is restored to that is not to replace the live one; nothing is there yet."""
+        place = self.root / "elsewhere"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        return place / "app.db"
 
     def final_archives(self) -> list[Path]:
         """Files with the final name of an archive."""
@@ -244,19 +260,35 @@ WORDS = ("essay", "draft", "because", "evidence", "paragraph", "argument", "the"
 
 
 def commit(path: Path, number: int) -> None:
-    """One transaction of the application: two entries that cancel out, chained by digest, and a revised essay."""
+    """One transaction of an application that connects for each."""
     database = sqlite3.connect(path, isolation_level=None, timeout=5)
     try:
-        database.execute("BEGIN IMMEDIATE")
-        last = database.execute("SELECT number, chain FROM ledger ORDER BY number DESC LIMIT 1").fetchone() or (0, "")
-        chain = last[1]
-        for place, amount in ((1, number + 1), (2, -number - 1)):
-            chain = hashlib.sha256(f"{chain}{amount}".encode()).hexdigest()
-            database.execute("INSERT INTO ledger VALUES (?, ?, ?)", (last[0] + place, amount, chain))
-        database.execute("UPDATE essays SET content = content || ? WHERE id = ?", (f" {number}", number % 30 + 1))
-        database.execute("COMMIT")
+        transact(database, number)
     finally:
         database.close()
+
+
+def commit_into_log(path: Path, number: int) -> None:
+    """The same, after which the application was killed: the transaction is in the write-ahead log alone."""
+    log = Path(f"{path}-wal")
+    holder = sqlite3.connect(path, isolation_level=None)
+    try:
+        holder.execute("SELECT count(*) FROM essays").fetchone()
+        commit(path, number)
+        kept = {file: file.read_bytes() for file in (path, log)}
+    finally:
+        holder.close()
+    for file, content in kept.items():
+        file.write_bytes(content)
+    Path(f"{path}-shm").unlink(missing_ok=True)
+
+
+def set_mode(path: Path, mode: str) -> None:
+    """Another journal mode."""
+    database = sqlite3.connect(path, isolation_level=None)
+    (found,) = database.execute(f"PRAGMA journal_mode={mode}").fetchone()
+    database.close()
+    assert found == mode
 
 
 def rows_digest(path: Path) -> str:

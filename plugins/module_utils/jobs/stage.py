@@ -47,8 +47,9 @@ class Staged:
             stream.close()
         for _step, path in self.files:
             with suppress(OSError):
-                # Most were renamed into place; what cannot be removed now, the next run removes.
-                directories.unlink(path)
+                # What cannot be removed now, the next run removes.
+                if os.path.lexists(path):
+                    directories.unlink(path)
         for path in reversed(self.made):
             with suppress(OSError):
                 # Unless somebody put a file there: then it is no longer ours to remove.
