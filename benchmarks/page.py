@@ -148,6 +148,11 @@ def _limits(results: Results) -> str:
         lines.append(f"A writer's 99th percentile is {alone:.1f} ms alone and {beside:.1f} ms beside a backup. The "
                      "longest waits are commits whose fsync meets that of the finished archive, on the same disk. "
                      "`backup_workers: 1` leaves a core to the application.")
+    for one in results.fleet:
+        if "bare" in one["target"] and one["value"] is not None and one["value"] > one["limit"]:
+            lines.append(f"A no-change run on one host takes {one['value']:.2f} x the time of its modules alone: the rest "
+                         "is Ansible's own work on the controller for a play, its roles, templates and skipped tasks, "
+                         "which further hosts share.")
     return "\n".join(f"- {line}" for line in lines)
 
 
