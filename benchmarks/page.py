@@ -150,9 +150,9 @@ def _limits(results: Results) -> str:
                      "`backup_workers: 1` leaves a core to the application.")
     for one in results.fleet:
         if "bare" in one["target"] and one["value"] is not None and one["value"] > one["limit"]:
-            lines.append(f"A no-change run on one host takes {one['value']:.2f} x the time of its modules alone: the rest "
-                         "is Ansible's own work on the controller for a play, its roles, templates and skipped tasks, "
-                         "which further hosts share.")
+            lines.append(f"A no-change run on one host takes {one['value']:.2f} x the time of its modules alone: the "
+                         "rest is Ansible's own work on the controller for a play, its roles, templates and skipped "
+                         "tasks, which further hosts share.")
     return "\n".join(f"- {line}" for line in lines)
 
 
