@@ -27,11 +27,11 @@ from fault_world import Fresh
 
 @dataclass(frozen=True)
 class Budget:
-    """``calls``: places in each job where it is killed, or a call fails; ``moments``: of each job at which the power
-    fails; ``flips``: bits of archives, and in proportion the other damages; ``by_command``: damaged archives of each
-    kind for the command; ``mutants``: damaged databases; ``sizes`` of full disks, and ``stops``: places in each job at
-    which the disk turns read-only; ``backups`` beside each writer, and rounds of each two jobs at once; ``cycles`` of
-    the soak; planted ``defects``."""
+    """``calls``: places in each job where it is killed, and half as many where a call fails; ``moments``: of each job
+    at which the power fails; ``flips``: bits of archives, and in proportion the other damages; ``by_command``: damaged
+    archives of each kind for the command; ``mutants``: damaged databases; ``sizes`` of full disks, and ``stops``: places
+    in each job at which the disk turns read-only; ``backups`` beside each writer, and rounds of each two jobs at once;
+    ``cycles`` of the soak; planted ``defects``."""
 
     calls: int
     moments: int
@@ -47,7 +47,7 @@ class Budget:
 
 TEST = Budget(calls=3, moments=4, flips=200, by_command=2, mutants=50, sizes=3, stops=2, backups=2, cycles=50,
               defects=2)  # fmt: skip
-SHORT = Budget(calls=30, moments=20, flips=10_000, by_command=100, mutants=2_000, sizes=20, stops=5, backups=7,
+SHORT = Budget(calls=40, moments=20, flips=10_000, by_command=100, mutants=2_000, sizes=20, stops=5, backups=7,
                cycles=1_000)  # fmt: skip
 LONG = Budget(calls=10_000, moments=400, flips=200_000, by_command=1_000, mutants=20_000, sizes=60, stops=60,
               backups=50, cycles=10_000)  # fmt: skip
@@ -66,7 +66,7 @@ DISK = ("strace", "faketime", "mkfs.ext4", "root")
 
 ATTACKS = {
     "kill": Attack(lambda fresh, budget: attack_kill.attack(fresh, budget.calls), CALLS),
-    "errors": Attack(lambda fresh, budget: attack_errors.attack(fresh, budget.calls), CALLS),
+    "errors": Attack(lambda fresh, budget: attack_errors.attack(fresh, (budget.calls + 1) // 2), CALLS),
     "power": Attack(lambda fresh, budget: attack_power.attack(fresh, budget.moments), CALLS),
     "full": Attack(lambda fresh, budget: attack_disk.full(fresh, budget.sizes), DISK),
     "read-only": Attack(lambda fresh, budget: attack_disk.read_only(fresh, budget.stops), DISK),
