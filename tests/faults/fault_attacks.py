@@ -29,8 +29,8 @@ from fault_world import Fresh
 class Budget:
     """``calls``: places in each job where it is killed, and half as many where a call fails; ``moments``: of each job
     at which the power fails; ``flips``: bits of archives, and in proportion the other damages; ``by_command``: damaged
-    archives of each kind for the command; ``mutants``: damaged databases; ``sizes`` of full disks, and ``stops``: places
-    in each job at which the disk turns read-only; ``backups`` beside each writer, and rounds of each two jobs at once;
+    archives of each kind for the command; ``mutants``: damaged databases; ``sizes`` of full disks, and ``stops``:
+    places in each job at which the disk turns read-only; ``backups`` beside each writer, and rounds of each two jobs;
     ``cycles`` of the soak; planted ``defects``."""
 
     calls: int
