@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
 from .errors import UsageError
+from .watch import Watch, watch
 
 DEFAULT_MAX_AGE_HOURS: Mapping[str, float] = {"database": 25.0, "config": 192.0, "logs": 192.0, "full": 192.0}
 
@@ -22,7 +23,7 @@ class Settings:
 
     Each of ``file_references`` is database, query and base of ``jobs.references.FileReference``. Sizes are bytes,
     ``retention_days`` days (0: for ever), ``max_age_hours`` hours a kind of archive may be old before ``status`` calls
-    it missing.
+    it missing. ``health`` is what is watched beyond that.
     """
 
     application: str = ""
@@ -46,6 +47,7 @@ class Settings:
     lock_timeout_seconds: float = 600.0
     max_age_hours: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_MAX_AGE_HOURS))
     safety_days: int = 7
+    health: Watch = field(default_factory=Watch)
     fragments: tuple[str, ...] = ()
 
 
@@ -131,7 +133,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "strategy": _strategy, "chain_limit": _whole(1, 1000),
     "workers": _optional_workers, "retention_days": _whole(0, 36500), "keep_last": _whole(1, 100000),
     "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,
-    "safety_days": _whole(0, 36500),
+    "safety_days": _whole(0, 36500), "health": watch,
 }
 
 

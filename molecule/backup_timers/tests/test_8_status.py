@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from support import ask, start_unit
+import json
+
+from support import ask, start_unit, writes_again
 
 
 def test_the_status_is_ok_after_good_runs(host):
@@ -26,3 +28,27 @@ def test_the_monthly_job_verifies_all_archives_by_restoring_them(host):
     start_unit(host, "feedforward-verify.service")
     for archive in ask(host, "list")["archives"]:
         assert archive["verified"] is True, archive["name"]
+
+
+def looked_at(host):
+    """What ``health`` finds, by the name of the check, and its exit status."""
+    done = host.run("feedforward-maintenance health --json")
+    return {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}, done.rc
+
+
+def test_health_sees_that_the_service_has_the_right_database_open(host):
+    found, _status = looked_at(host)
+    wanted = ("service", "database /opt/feedforward/data/feedforward.db", "open /opt/feedforward/data/feedforward.db",
+              "backup database", "backup full")  # fmt: skip
+    assert {check: found[check]["state"] for check in wanted} == dict.fromkeys(wanted, "OK"), found
+
+
+def test_health_is_critical_while_the_service_is_down(host):
+    host.check_output("systemctl stop feedforward.service")
+    try:
+        found, status = looked_at(host)
+    finally:
+        host.check_output("systemctl start feedforward.service")
+    assert status == 2 and found["service"]["state"] == "CRITICAL", found
+    assert found["service"]["text"].startswith("it is inactive")
+    writes_again(host)

@@ -22,7 +22,7 @@ from .signals import Stopped, StopSignals
 # it compiles from a zipapp, and compiling is most of what a short command does.
 COMMANDS: dict[str, str] = {
     "backup": "backup", "verify": "verify", "restore": "restore", "list": "listing", "info": "info", "prune": "prune",
-    "key": "key", "status": "status",
+    "key": "key", "status": "status", "health": "health",
 }
 EXIT_BROKEN_PIPE = 141
 

@@ -28,7 +28,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.version im
 if TYPE_CHECKING:
     from conftest import Host
 
-COMMANDS = ("backup", "verify", "restore", "list", "info", "prune", "key", "status")
+COMMANDS = ("backup", "verify", "restore", "list", "info", "prune", "key", "status", "health")
 
 
 @pytest.fixture()
@@ -74,7 +74,7 @@ def test_help_documents_the_exit_codes_within_a_terminal(host: Host, words: list
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     done = host.bare(*words)
-    codes = parser.STATUS_EXIT_CODES if words[0] == "status" else parser.EXIT_CODES
+    codes = parser.STATUS_EXIT_CODES if words[0] in ("status", "health") else parser.EXIT_CODES
     assert done.code == 0 and done.err == "" and done.out.endswith(parser.exit_code_table(codes) + "\n") != (
         words == ["--help"])
     assert "exit codes:" in done.out and max(len(line) for line in done.out.splitlines()) <= 86

@@ -15,6 +15,7 @@ from ...units import utc_now
 from ..context import Context
 from ..output import Line, Mark, Output
 from ..parser import STATUS_EXIT_CODES
+from ..text import plugin_text
 
 SUMMARY = "how the backups stand, for monitoring"
 DESCRIPTION = """\
@@ -40,17 +41,13 @@ def run(context: Context) -> int:
 
 def failed(output: Output, error: MaintenanceError) -> int:
     """What an error means to monitoring: the plugin's line, and UNKNOWN."""
-    output.lines([Line(_plain(f"BACKUP {LEVEL_NAMES[UNKNOWN]}: {error}"))])
+    output.lines([Line(plugin_text(f"BACKUP {LEVEL_NAMES[UNKNOWN]}: {error}"))])
     return UNKNOWN
 
 
 def lines(application: str, found: StatusReport) -> Iterator[Line]:
     """The summary, then one line for each kind and each further finding."""
-    yield Line(_plain(f"BACKUP {LEVEL_NAMES[found.level]}: {application}: {found.summary}"))
+    yield Line(plugin_text(f"BACKUP {LEVEL_NAMES[found.level]}: {application}: {found.summary}"))
     for level, text in found.lines:
-        yield Line(_plain(text), _MARKS[level])
+        yield Line(plugin_text(text), _MARKS[level])
 
-
-def _plain(text: str) -> str:
-    # A bar would begin performance data.
-    return text.replace("|", "/")
