@@ -50,4 +50,3 @@ def lines(application: str, found: StatusReport) -> Iterator[Line]:
     yield Line(plugin_text(f"BACKUP {LEVEL_NAMES[found.level]}: {application}: {found.summary}"))
     for level, text in found.lines:
         yield Line(plugin_text(text), _MARKS[level])
-
