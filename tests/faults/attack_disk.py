@@ -20,7 +20,7 @@ from fault_world import Ended, Fresh, World, empty
 FULL = "A disk that is full"
 READ_ONLY = "A disk that turns read-only"
 # ext4 itself takes a part of a file system. Sizes that do not hold what is there before are passed over.
-LEAST_KIBIBYTES, STEP_KIBIBYTES = 400, 80
+LEAST_KIBIBYTES, STEP_KIBIBYTES = 400, 48
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from fault_world import (
     World,
     commit,
     commit_into_log,
+    enlarge,
     rows_digest,
     set_mode,
 )
@@ -44,12 +45,16 @@ LOCK_TIMEOUTS_SECONDS = (0, 30)
 MOST_DELAY_SECONDS = 0.15
 HELD_SECONDS = 2.0
 BACKUP = ("backup", "--kind", "database", "--force")
+# With and without a map of pages by turns, so that every page moves each time.
 VACUUMING = """
-import select, sqlite3, sys
+import itertools, select, sqlite3, sys
 database = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
-while not select.select([sys.stdin], [], [], 0.01)[0]:
+for mode in itertools.cycle((1, 0)):
+    database.execute(f"PRAGMA auto_vacuum = {mode}")
     database.execute("VACUUM")
     print(flush=True)
+    if select.select([sys.stdin], [], [], 0.01)[0]:
+        break
 """
 
 
@@ -225,6 +230,7 @@ def _prune_and_restore(world: World) -> Pair:
 
 def _backup_and_vacuum(world: World, mode: str) -> Pair:
     set_mode(world.database, mode)
+    enlarge(world.database)
     return Pair((Side(BACKUP),), world.keep(), beside=vacuuming)
 
 

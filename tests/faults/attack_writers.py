@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fault_rows import Row, row
-from fault_world import Ended, Fresh, World, set_mode
+from fault_world import Ended, Fresh, World, enlarge, set_mode
 from fault_writer import Attempt, attempts
 
 ATTACK = "Backups beside a writer"
@@ -68,6 +68,7 @@ def attack(fresh: Fresh, backups: int) -> Iterator[Row]:
             with row(ATTACK, f"{mode}, {name}") as counted:
                 world = fresh()
                 set_mode(world.database, mode)
+                enlarge(world.database)
                 runs: list[Run] = []
                 with writing(world, rate) as told:
                     _wait_quietly(told, backups)

@@ -45,8 +45,16 @@ real signals, real errors of the kernel and real disks, and after every single f
   `restore`.
 - **Damage to databases**: a change that leaves a sound database cannot be seen by anybody who has nothing to compare it
   with. Those are counted apart. A damaged database never pushes a good archive out.
+- **Hostile archives** are forged by somebody who has the key, so that every layer but the one that is attacked is as it
+  must be. The bombs inflate to 4 GiB; the command may take 300 MB of memory and a minute. An archive that is forged
+  like them and does no harm must be taken.
 - **Beside a writer**: a ledger, chained by digests, whose entries add up to nothing, and a counter of the commits that
-  were acknowledged. Every backup is restored and its ledger is followed from the first entry to the last.
+  were acknowledged. Every backup is restored and its ledger is followed from the first entry to the last. The writer's
+  busy timeout is 100 ms. How long its commits took, with a backup at work and with nothing else, and how its log grew
+  is told in a table of its own and decides nothing: the disk and the other processes of the machine are in it.
+- **Two jobs at once** are started a little apart, or one is stopped at a system call until the other has ended. Half of
+  them wait for the lock of the archives, the others do not. Each must do its work or say that it could not, and where
+  one could not, the other must have done its own.
 - **Planted defects**: twelve defects are put into the verifier, the restore and the retention, one after the other, and
   the tests of this project are run. A defect that no test sees counts as broken.
 
@@ -91,4 +99,5 @@ def _figures(rows: Sequence[Row]) -> list[str]:
     if not titles:
         return []
     lines = ["", f"| fault | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
-    return lines + [f"| {one.fault} | {' | '.join(one.figures.get(title, '') for title in titles)} |" for one in rows]
+    return lines + [f"| {one.fault} | {' | '.join(one.figures.get(title, '') for title in titles)} |" for one in rows
+                    if one.figures]

@@ -283,6 +283,16 @@ def commit_into_log(path: Path, number: int) -> None:
     Path(f"{path}-shm").unlink(missing_ok=True)
 
 
+def enlarge(path: Path) -> None:
+    """So large that a copy takes several steps, between which the application is at work."""
+    with sqlite3.connect(path, isolation_level=None) as database:
+        database.execute("CREATE TABLE ballast (content BLOB)")
+        for _mebibyte in range(9):
+            database.execute("INSERT INTO ballast VALUES (zeroblob(1 << 20))")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
 def set_mode(path: Path, mode: str) -> None:
     """Another journal mode."""
     database = sqlite3.connect(path, isolation_level=None)
