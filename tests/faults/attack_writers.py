@@ -25,7 +25,7 @@ RATES = {"1 commit a second": 1.0, "10 commits a second": 10.0, "100 commits a s
          "as many as it can": 0.0}  # fmt: skip
 WRITER = Path(__file__).resolve().with_name("fault_writer.py")
 # Before the first backup, for each backup that follows: what the writer does undisturbed.
-QUIET_COMMITS, QUIET_SECONDS = 50, 0.75
+QUIET_COMMITS, QUIET_SECONDS = 25, 0.75
 
 
 class Run(NamedTuple):
