@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -18,6 +19,7 @@ from .errors import from_oserror
 
 SCRATCH_PREFIX = ".maintenance-scratch-"
 TEMPORARY_SUFFIX = ".maintenance-tmp"
+RESTORE_JOURNAL_SUFFIX = ".restore-journal"
 CHUNK_BYTES = 1 << 20
 _SHARED_FILESYSTEMS = frozenset((
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "drvfs", "ceph", "glusterfs", "afs",
@@ -28,6 +30,12 @@ def temporary_name(path: str) -> str:
     """A name beside ``path`` for a file in the making; ``remove_leftovers`` finds it after a crash."""
     directory, base = os.path.split(path)
     return os.path.join(directory, f".{base[:150]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+
+
+def restore_journal(path: str) -> str:
+    """Where the journal of a restore of the database ``path`` lies while its files are exchanged."""
+    directory, base = os.path.split(path)
+    return os.path.join(directory, f".{base}{RESTORE_JOURNAL_SUFFIX}")
 
 
 def fsync_directory(path: str) -> None:
@@ -47,6 +55,7 @@ def file_beside(path: str, mode: int = 0o600) -> Iterator[tuple[str, BinaryIO]]:
     try:
         # Inside the try: a signal may arrive as soon as the file exists.
         with directories.create_file(temporary, mode) as stream:
+            _lock(stream.fileno(), fcntl.LOCK_SH)
             yield temporary, stream
     finally:
         if os.path.lexists(temporary):
@@ -113,17 +122,49 @@ def sha256_file(path: str) -> str:
 
 @contextmanager
 def scratch_directory(parent: str) -> Iterator[str]:
-    """A directory of mode 0700 in ``parent``, removed at the end. Raises DestinationError."""
-    path = os.path.join(parent, SCRATCH_PREFIX + secrets.token_hex(8))
+    """A directory of mode 0700 in ``parent``, removed at the end; locked, so that another run does not take it for what
+    a killed one left. Raises DestinationError."""
+    path = handle = None
     try:
-        # Inside the try: a signal may arrive as soon as the directory exists.
         try:
-            os.mkdir(path, 0o700)
+            while handle is None:
+                # Inside the try: a signal may arrive as soon as the directory exists.
+                path = os.path.join(parent, SCRATCH_PREFIX + secrets.token_hex(8))
+                os.mkdir(path, 0o700)
+                handle = _locked_directory(path)
         except OSError as error:
             raise from_oserror(error, parent, "creating a scratch directory") from error
+        assert path is not None
         yield path
     finally:
-        _remove_tree(path)
+        if path is not None:
+            _remove_tree(path)
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked_directory(path: str) -> Optional[int]:
+    """A handle that holds the lock; None where another run removed the directory before it was locked."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    _lock(handle, fcntl.LOCK_SH)
+    if os.path.lexists(path):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _lock(handle: int, how: int) -> bool:
+    """Whether the lock was taken. Where a file system knows none, nobody has one."""
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _remove_tree(path: str) -> None:
@@ -136,21 +177,40 @@ def _remove_tree(path: str) -> None:
 
 
 def remove_leftovers(parent: str) -> tuple[str, ...]:
-    """Removes scratch directories and temporary files that killed runs left in ``parent``.
+    """Removes scratch directories and temporary files that killed runs left in ``parent``; those of living runs are
+    locked.
 
-    The caller holds the lock of the directory, so that nothing found here belongs to a living run.
     Returns the paths that were removed. Raises DestinationError.
     """
     removed = []
     try:
         for entry in sorted(os.scandir(parent), key=lambda e: e.name):
-            if entry.name.startswith(SCRATCH_PREFIX) and entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-                removed.append(entry.path)
-            elif (entry.name.startswith(".") and entry.name.endswith(TEMPORARY_SUFFIX)
-                  and entry.is_file(follow_symlinks=False)):
-                os.unlink(entry.path)
+            scratch = entry.name.startswith(SCRATCH_PREFIX) and entry.is_dir(follow_symlinks=False)
+            temporary = (entry.name.startswith(".") and entry.name.endswith(TEMPORARY_SUFFIX)
+                         and entry.is_file(follow_symlinks=False))
+            if (scratch or temporary) and _removed(entry.path, scratch):
                 removed.append(entry.path)
     except OSError as error:
         raise from_oserror(error, parent, "removing what a killed run left") from error
     return tuple(removed)
+
+
+def _removed(path: str, scratch: bool) -> bool:
+    """Removes what no living run has locked."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if not _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+        if scratch:
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        # Its own run has removed it.
+        return False
+    finally:
+        os.close(handle)
+    return True

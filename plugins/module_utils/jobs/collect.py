@@ -15,7 +15,7 @@ from typing import Optional
 
 from ..directories import ForeignLinkError, list_directory, open_file, resolve
 from ..errors import SourceError, UsageError
-from ..files import CHUNK_BYTES, SCRATCH_PREFIX, TEMPORARY_SUFFIX
+from ..files import CHUNK_BYTES, RESTORE_JOURNAL_SUFFIX, SCRATCH_PREFIX, TEMPORARY_SUFFIX
 from ..owners import owner_names
 from ..units import Progress
 
@@ -178,7 +178,7 @@ def _children(path: str, real: str) -> list[tuple[str, Optional[os.stat_result],
 
 def _is_ours(base: str) -> bool:
     return bool(SAFETY_NAME.search(base)) or base.startswith(SCRATCH_PREFIX) or (
-        base.startswith(".") and base.endswith((TEMPORARY_SUFFIX, ".restore-journal")))
+        base.startswith(".") and base.endswith((TEMPORARY_SUFFIX, RESTORE_JOURNAL_SUFFIX)))
 
 
 def _hash(walk: _Walk, path: str, real: str) -> Optional[tuple[int, str, os.stat_result]]:

@@ -21,10 +21,9 @@ from typing import Any, Optional
 
 from .. import directories
 from ..errors import RestoreError, from_oserror
-from ..files import atomic_write, fsync_directory
+from ..files import atomic_write, fsync_directory, restore_journal
 
 FORMAT = "feedforward-maintenance restore journal"
-SUFFIX = ".restore-journal"
 
 Rename = tuple[str, str]
 
@@ -46,8 +45,7 @@ class Journal:
 
 def journal_path(target: str) -> str:
     """Where the journal of a restore of the database ``target`` lies."""
-    directory, base = os.path.split(target)
-    return os.path.join(directory, f".{base}{SUFFIX}")
+    return restore_journal(target)
 
 
 def write_journal(journal: Journal) -> None:

@@ -20,7 +20,7 @@ from typing import Callable, Optional
 
 from ..directories import ForeignLinkError, resolve
 from ..errors import BusyError, MaintenanceError, SourceError
-from ..files import filesystem_type, is_shared
+from ..files import filesystem_type, is_shared, restore_journal
 from ..owners import acting_as, owner_names
 from .connect import connect, translate, uri
 from .header import HEADER_BYTES, Header, parse_header
@@ -29,6 +29,7 @@ from .locks import RESERVED_BYTE, lock_of_others
 __all__ = ["SIDECARS", "SourceFile", "examine", "file_size", "filesystem_warning", "open_private", "open_reader"]
 
 SIDECARS = ("-wal", "-shm", "-journal")
+_RESTORE_SECONDS = 5.0
 _LOOKS = 3
 _LOOK_SECONDS = 0.05
 
@@ -38,7 +39,7 @@ class SourceFile:
     """A database file as it lies on disk. Sizes in bytes; ``path`` is real (no symlink), ``requested`` as it was given.
 
     ``header_pages`` is the page count of the header (of the file's size where the header has none); ``mode`` holds the
-    permission bits; ``wal_bytes`` is 0 without a write-ahead log.
+    permission bits; ``wal_bytes`` is 0 without a write-ahead log; ``identity`` is its device and inode.
     """
 
     path: str
@@ -54,6 +55,7 @@ class SourceFile:
     user: str
     group: str
     filesystem: str
+    identity: tuple[int, int]
     warnings: tuple[str, ...] = ()
 
 
@@ -62,7 +64,37 @@ def examine(path: str) -> SourceFile:
 
     Raises SourceError for whatever cannot be backed up as it lies there: missing, not a regular file, unreadable,
     empty, encrypted or foreign, cut off, with a second hard link, or with an interrupted transaction beside it.
+    BusyError where a restore is at work, or was interrupted and has not been ended.
     """
+    if not path or "\0" in path:
+        raise SourceError(repr(path), "this cannot be the path of a file", "Correct the path")
+    until = time.monotonic() + _RESTORE_SECONDS
+    again = True
+    while True:
+        _await_restore(path, until)
+        try:
+            return _examine(path)
+        except SourceError:
+            # The renames of a restore may have begun after the look for it, and have ended before this one.
+            if not again and not os.path.lexists(restore_journal(os.path.realpath(path))):
+                raise
+            again = False
+
+
+def _await_restore(path: str, until: float) -> None:
+    journal = restore_journal(os.path.realpath(path))
+    while os.path.lexists(journal):
+        if time.monotonic() >= until:
+            raise _restored_meanwhile(path)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _restored_meanwhile(path: str) -> BusyError:
+    return BusyError(path, "a restore exchanges its files, or was interrupted in doing so",
+                     "Wait until it has ended, or run the same restore again to end it, then run again")
+
+
+def _examine(path: str) -> SourceFile:
     real = _real_path(path)
     status = _status(real, path)
     if status.st_nlink > 1:
@@ -85,7 +117,8 @@ def examine(path: str) -> SourceFile:
         path=real, requested=path, size=status.st_size, page_size=header.page_size,
         header_pages=_pages(header, status.st_size), wal=header.wal, wal_bytes=file_size(real + "-wal"),
         uid=status.st_uid, gid=status.st_gid, mode=stat.S_IMODE(status.st_mode), user=user, group=group,
-        filesystem=filesystem, warnings=(f"{real}: {warning}",) if warning else ())
+        filesystem=filesystem, identity=(status.st_dev, status.st_ino),
+        warnings=(f"{real}: {warning}",) if warning else ())
 
 
 @contextmanager
@@ -104,6 +137,7 @@ def open_reader(source: SourceFile, *, busy_timeout_seconds: float = 5.0) -> Ite
                           f"Run as root or as {source.user}")
     connection = _open_as_owner(source, busy_timeout_seconds)
     try:
+        _demand_unchanged(source)
         _demand_owner(source, missing)
         yield connection
     except sqlite3.Error as error:
@@ -146,8 +180,6 @@ def filesystem_warning(kind: str) -> Optional[str]:
 
 
 def _real_path(path: str) -> str:
-    if not path or "\0" in path:
-        raise SourceError(repr(path), "this cannot be the path of a file", "Correct the path")
     try:
         return resolve(os.path.abspath(path))
     except ForeignLinkError as error:
@@ -238,6 +270,18 @@ def _hot_journal(handle: int, real: str) -> Optional[tuple[object, SourceError]]
 
 def _writer_at_work(handle: int) -> bool:
     return lock_of_others(handle, RESERVED_BYTE, 1) is not None
+
+
+def _demand_unchanged(source: SourceFile) -> None:
+    """Raises BusyError unless the file and its log, which SQLite has open now, belong together: a restore writes its
+    journal before it moves the first of them, and removes it after the last."""
+    try:
+        status = os.stat(source.path)
+        unchanged = (status.st_dev, status.st_ino) == source.identity
+    except FileNotFoundError:
+        unchanged = False
+    if not unchanged or os.path.lexists(restore_journal(source.path)):
+        raise _restored_meanwhile(source.path)
 
 
 def _open_as_owner(source: SourceFile, busy_timeout_seconds: float) -> sqlite3.Connection:

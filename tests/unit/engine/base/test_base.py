@@ -112,13 +112,38 @@ def test_atomic_write_replaces_and_leaves_nothing(tmp_path) -> None:
 def test_scratch_is_private_and_goes(tmp_path) -> None:
     with files.scratch_directory(str(tmp_path)) as path:
         assert os.stat(path).st_mode & 0o777 == 0o700
-        assert files.remove_leftovers(str(tmp_path)) == (path,)
-        os.mkdir(path)
+        assert files.remove_leftovers(str(tmp_path)) == () and os.path.isdir(path)
     assert os.listdir(tmp_path) == []
     with pytest.raises(errors.DestinationError), files.scratch_directory(str(tmp_path / "no")):
         raise AssertionError("not reached")
     with pytest.raises(errors.DestinationError):
         files.remove_leftovers(str(tmp_path / "no"))
+
+
+def test_what_a_killed_run_left_goes_and_what_a_living_one_uses_stays(tmp_path) -> None:
+    dead = tmp_path / ".maintenance-scratch-0123456789abcdef"
+    (dead / "databases").mkdir(parents=True)
+    (dead / "databases" / "app.db").write_bytes(b"plain data")
+    (tmp_path / ".file.01234567.maintenance-tmp").write_bytes(b"half")
+    with files.scratch_directory(str(tmp_path)) as scratch, files.file_beside(str(tmp_path / "file")) as (name, _file):
+        living = {os.path.basename(scratch), os.path.basename(name)}
+        assert len(files.remove_leftovers(str(tmp_path))) == 2
+        assert {path.name for path in tmp_path.iterdir()} == living
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scratch_directory_that_was_removed_before_it_was_locked_is_made_anew(tmp_path, monkeypatch) -> None:
+    real, made = os.mkdir, []
+
+    def removed_at_once(path: str, mode: int = 0o777) -> None:
+        real(path, mode)
+        made.append(path)
+        if len(made) == 1:
+            os.rmdir(path)
+
+    monkeypatch.setattr(os, "mkdir", removed_at_once)
+    with files.scratch_directory(str(tmp_path)) as path:
+        assert len(made) == 2 and path == made[1] and os.path.isdir(path)
 
 
 def test_owners_by_name_and_number() -> None:
