@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, cycle
+from itertools import chain, cycle, islice
 
 from fault_jobs import JOBS
 from fault_rows import Row, row
@@ -87,13 +87,13 @@ def attack(fresh: Fresh, rounds: int) -> Iterator[Row]:
         with row(ATTACK, name) as counted:
             world, rng = fresh(), random.Random(name)
             pair = prepare(world)
-            places = _places(world, pair, rng) if rounds > 2 else iter(())
+            places = _places(world, pair, rng, rounds) if rounds > 2 else []
             for number in range(rounds):
                 timeout_seconds = LOCK_TIMEOUTS_SECONDS[number % 2]
                 world.reset()
                 world.configure(lock_timeout_seconds=timeout_seconds)
                 with pair.beside(world):
-                    where, endings = _held(world, pair, *next(places)) if number % 4 > 1 else _apart(world, pair, rng)
+                    where, endings = _held(world, pair, *places.pop()) if number % 4 > 1 else _apart(world, pair, rng)
                 end, broken = _judged(world, pair, endings, timeout_seconds)
                 counted.count(end, [f"round {number}, {where}: {sentence}" for sentence in broken])
         yield counted
@@ -108,15 +108,16 @@ def _apart(world: World, pair: Pair, rng: random.Random) -> tuple[str, list[Ende
     return f"begun after {' and '.join(f'{delay * 1000:.0f}' for delay in delays)} ms", endings
 
 
-def _places(world: World, pair: Pair, rng: random.Random) -> Iterator[tuple[int, Call]]:
-    """Where one of them is held, by turns: the number of the side and the call; all over its run, in any order."""
+def _places(world: World, pair: Pair, rng: random.Random, count: int) -> list[tuple[int, Call]]:
+    """``count`` places where one of them is held, by turns: the number of the side and the call; all over its run, in
+    any order."""
     sides: list[list[tuple[int, Call]]] = []
     for number, side in enumerate(pair.sides):
         world.reset()
         calls, _ended = record(world, *side.words)
         sites = {call.site: call for call in calls}
         sides.append([(number, call) for call in rng.sample(list(sites.values()), len(sites))])
-    return chain.from_iterable(zip(*map(cycle, sides)))
+    return list(islice(chain.from_iterable(zip(*map(cycle, sides))), count))
 
 
 def _held(world: World, pair: Pair, number: int, call: Call) -> tuple[str, list[Ended]]:

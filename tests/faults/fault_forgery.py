@@ -65,7 +65,8 @@ def packed(content: bytes, method: str) -> Iterator[bytes]:
 
 def zeros(count: int, method: str) -> Iterator[bytes]:
     """The blocks of so many zeros."""
-    yield from repeat(next(packed(bytes(MEBIBYTE), method)), count // MEBIBYTE)
+    (block,) = packed(bytes(MEBIBYTE), method)
+    yield from repeat(block, count // MEBIBYTE)
     yield from packed(bytes(count % MEBIBYTE), method)
 
 

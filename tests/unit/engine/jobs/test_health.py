@@ -392,5 +392,5 @@ def test_a_wrong_value_has_its_own_words(tmp_path, value, told):
 def test_the_values_that_were_configured(tmp_path):
     (tmp_path / "monitoring.json").write_text(json.dumps({"health": {
         "endpoints": [{"url": "http://127.0.0.1/", "status": 204}], "attempts": 2, "disk_warning_percent": 70}}))
-    assert load_settings(str(tmp_path)).health == Watch(endpoints=(Endpoint("http://127.0.0.1/", 204),), attempts=2,
-                                                       disk_warning_percent=70)
+    endpoints = (Endpoint("http://127.0.0.1/", 204),)
+    assert load_settings(str(tmp_path)).health == Watch(endpoints=endpoints, attempts=2, disk_warning_percent=70)
