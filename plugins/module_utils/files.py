@@ -124,7 +124,7 @@ def sha256_file(path: str) -> str:
 def scratch_directory(parent: str) -> Iterator[str]:
     """A directory of mode 0700 in ``parent``, removed at the end; locked, so that another run does not take it for what
     a killed one left. Raises DestinationError."""
-    path = handle = None
+    path, handle = "", None
     try:
         try:
             while handle is None:
@@ -134,10 +134,9 @@ def scratch_directory(parent: str) -> Iterator[str]:
                 handle = _locked_directory(path)
         except OSError as error:
             raise from_oserror(error, parent, "creating a scratch directory") from error
-        assert path is not None
         yield path
     finally:
-        if path is not None:
+        if path:
             _remove_tree(path)
         if handle is not None:
             os.close(handle)
