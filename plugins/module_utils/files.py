@@ -32,7 +32,7 @@ def temporary_name(path: str) -> str:
     return os.path.join(directory, f".{base[:150]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
-def restore_journal(path: str) -> str:
+def journal_path(path: str) -> str:
     """Where the journal of a restore of the database ``path`` lies while its files are exchanged."""
     directory, base = os.path.split(path)
     return os.path.join(directory, f".{base}{RESTORE_JOURNAL_SUFFIX}")

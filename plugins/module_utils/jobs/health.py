@@ -19,7 +19,7 @@ from typing import Any, Callable, NoReturn
 from ..config import Settings
 from ..errors import MaintenanceError, printable
 from ..units import format_seconds
-from .report import CRITICAL, LEVEL_NAMES, OK, UNKNOWN, WARNING
+from .report import LEVEL_NAMES, OK, UNKNOWN, worst
 
 _TEXT_CHARACTERS = 500
 
@@ -51,11 +51,11 @@ class HealthReport:
     @property
     def summary(self) -> str:
         """The worst in a few words."""
-        worst = [finding for finding in self.findings if finding.level == self.level]
+        chief = [finding for finding in self.findings if finding.level == self.level]
         if self.level == OK:
-            return f"{len(worst)} checks are well"
-        more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
-        return f"{worst[0].title}: {worst[0].text}{more}" if worst else "nothing was checked"
+            return f"{len(chief)} checks are well"
+        more = f" (and {len(chief) - 1} more)" if len(chief) > 1 else ""
+        return f"{chief[0].title}: {chief[0].text}{more}" if chief else "nothing was checked"
 
     def as_dict(self) -> dict[str, Any]:
         return {"level": self.level, "state": LEVEL_NAMES[self.level], "application": self.application,
@@ -64,11 +64,6 @@ class HealthReport:
 
 
 Check = Callable[[Settings, datetime], Iterable[Finding]]
-
-
-def worst(levels: Iterable[int]) -> int:
-    """CRITICAL outweighs UNKNOWN: what is known to be bad is not hidden by what is not known. UNKNOWN of nothing."""
-    return max(levels, key=(OK, WARNING, UNKNOWN, CRITICAL).index, default=UNKNOWN)
 
 
 def examine_health(settings: Settings, now: datetime, checks: Mapping[str, Check]) -> HealthReport:

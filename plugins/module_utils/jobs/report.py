@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Optional
@@ -17,11 +17,16 @@ from ..catalog.names import KINDS
 from ..catalog.status import StatusRecord, read_status
 from ..config import Settings
 from ..errors import MaintenanceError, UsageError
+from ..files import journal_path
 from ..units import format_bytes, format_seconds, iso
-from .restore_journal import journal_path
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 LEVEL_NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+
+def worst(levels: Iterable[int]) -> int:
+    """CRITICAL outweighs UNKNOWN: what is known to be bad is not hidden by what is not known. UNKNOWN of nothing."""
+    return max(levels, key=(OK, WARNING, UNKNOWN, CRITICAL).index, default=UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -136,9 +141,7 @@ def _kind_line(kind: str, record: Optional[StatusRecord], newest: Optional[str],
 
 
 def _report(lines: list[tuple[int, str]], kinds: dict[str, dict[str, Any]]) -> StatusReport:
-    # CRITICAL outweighs UNKNOWN: what is known to be bad is not hidden by what is not known.
-    order = (OK, WARNING, UNKNOWN, CRITICAL)
-    level = max((line[0] for line in lines), key=order.index, default=UNKNOWN)
+    level = worst(found for found, _text in lines)
     bad = [text for found, text in lines if found != OK]
     summary = bad[0] if bad else f"{len(lines)} kinds of backup are current"
     return StatusReport(level, summary if lines else "no kind of backup is configured", tuple(lines), kinds)

@@ -15,14 +15,14 @@ from typing import Any, Optional
 
 from ..directories import change_rights
 from ..errors import ArchiveError, BusyError, DestinationError, RestoreError, from_oserror
-from ..files import remove_leftovers
+from ..files import journal_path, remove_leftovers
 from ..sqlite.exclusive import lock_database
 from ..sqlite.holders import Holders, find_holders
 from ..units import Progress, format_bytes, utc_now
 from . import safety
 from .chain import MissingBaseError
 from .collect import SIDECARS
-from .restore_journal import Journal, Rename, journal_path, perform, resolve
+from .restore_journal import Journal, Rename, perform, resolve
 from .restore_plan import RestorePlan, RestoreRequest, does_not_verify, existing_parent, plan_restore
 from .safety import Moved, SafetyCopy
 from .stage import Staged, requested_rights, stage

@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 from .. import directories
 from ..errors import RestoreError, from_oserror
-from ..files import atomic_write, fsync_directory, restore_journal
+from ..files import atomic_write, fsync_directory, journal_path
 
 FORMAT = "feedforward-maintenance restore journal"
 
@@ -41,11 +41,6 @@ class Journal:
     @property
     def renames(self) -> tuple[Rename, ...]:
         return tuple(rename for phase in self.phases for rename in phase)
-
-
-def journal_path(target: str) -> str:
-    """Where the journal of a restore of the database ``target`` lies."""
-    return restore_journal(target)
 
 
 def write_journal(journal: Journal) -> None:

@@ -20,7 +20,7 @@ from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
 from ..directories import ForeignLinkError, resolve
 from ..errors import ArchiveError, MaintenanceError, RestoreError, SourceError, UsageError
-from ..files import free_bytes, scratch_directory, sha256_file
+from ..files import free_bytes, journal_path, scratch_directory, sha256_file
 from ..owners import acting_as, owner_names
 from ..sqlite import snapshot
 from ..sqlite.holders import Holders, find_holders
@@ -29,7 +29,6 @@ from ..units import Progress, iso, parse_time
 from .chain import MissingBaseError
 from .check import check_archive
 from .collect import PARTS
-from .restore_journal import journal_path
 
 ALL_PARTS = ("databases", *PARTS)
 _OPENING_BYTES = 1 << 20

@@ -20,7 +20,7 @@ from typing import Callable, Optional
 
 from ..directories import ForeignLinkError, resolve
 from ..errors import BusyError, MaintenanceError, SourceError
-from ..files import filesystem_type, is_shared, restore_journal
+from ..files import filesystem_type, is_shared, journal_path
 from ..owners import acting_as, owner_names
 from .connect import connect, translate, uri
 from .header import HEADER_BYTES, Header, parse_header
@@ -76,13 +76,13 @@ def examine(path: str) -> SourceFile:
             return _examine(path)
         except SourceError:
             # The renames of a restore may have begun after the look for it, and have ended before this one.
-            if not again and not os.path.lexists(restore_journal(os.path.realpath(path))):
+            if not again and not os.path.lexists(journal_path(os.path.realpath(path))):
                 raise
             again = False
 
 
 def _await_restore(path: str, until: float) -> None:
-    journal = restore_journal(os.path.realpath(path))
+    journal = journal_path(os.path.realpath(path))
     while os.path.lexists(journal):
         if time.monotonic() >= until:
             raise _restored_meanwhile(path)
@@ -280,7 +280,7 @@ def _demand_unchanged(source: SourceFile) -> None:
         unchanged = (status.st_dev, status.st_ino) == source.identity
     except FileNotFoundError:
         unchanged = False
-    if not unchanged or os.path.lexists(restore_journal(source.path)):
+    if not unchanged or os.path.lexists(journal_path(source.path)):
         raise _restored_meanwhile(source.path)
 
 
@@ -295,6 +295,8 @@ def _open_as_owner(source: SourceFile, busy_timeout_seconds: float) -> sqlite3.C
     except MaintenanceError:
         if os.geteuid() != 0 or source.uid == 0:
             raise
+    # He failed because it is no longer his: root must not open for him what took its place.
+    _demand_unchanged(source)
     return _connect_and_read(source, busy_timeout_seconds)
 
 
