@@ -15,3 +15,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 from system_faces import link_collection
 
 link_collection()
+
+import pytest
+from fault_world import World
+
+
+@pytest.fixture
+def world(tmp_path):
+    """An application with a full archive and an increment, and a commit since then."""
+    return World(tmp_path / "world").build()

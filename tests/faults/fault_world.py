@@ -301,6 +301,15 @@ def set_mode(path: Path, mode: str) -> None:
     assert found == mode
 
 
+def sql(path: Path, *statements: str) -> list:
+    """The rows of the last statement."""
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        return [database.execute(statement).fetchall() for statement in statements][-1]
+    finally:
+        database.close()
+
+
 def rows_digest(path: Path) -> str:
     """SHA-256 of all rows, read as the application would read them."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)

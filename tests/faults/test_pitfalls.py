@@ -16,16 +16,10 @@ import attack_short_writes
 import pytest
 from attack_writers import committed, no_prefix, writing
 from fault_trace import injected, record, traced
-from fault_world import World, commit, integrity, rows_digest, sha256
+from fault_world import World, commit, integrity, rows_digest, sha256, sql
 from system_site import powerless
 
 RESTORE = ("restore", "latest", "--yes", "--accept-unknown-holders")
-
-
-@pytest.fixture
-def world(tmp_path):
-    """An application with a full archive and an increment, and a commit since then."""
-    return World(tmp_path / "world").build()
 
 
 def backup(world: World, *options: str, **environment) -> dict:
@@ -42,15 +36,6 @@ def restored(world: World, name: str = "latest") -> Path:
     ended = world.command("restore", name, "--to", str(target), "--yes", "--accept-unknown-holders")
     assert ended.code == 0, ended
     return target
-
-
-def sql(path: Path, *statements: str) -> list:
-    """The rows of the last statement."""
-    database = sqlite3.connect(path, isolation_level=None)
-    try:
-        return [database.execute(statement).fetchall() for statement in statements][-1]
-    finally:
-        database.close()
 
 
 def test_pitfall_01_foreign_commits_do_not_restart_the_snapshot(world):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from fault_trace import traced
-from fault_world import ROOT, TEMPORARY, World, commit, integrity, rows_digest, sha256
+from fault_world import ROOT, TEMPORARY, commit, integrity, rows_digest, sha256, sql
 
 MARK = "a sentence that nobody else has written"
 PAGE = ROOT / "docs" / "security.md"
@@ -26,20 +26,6 @@ PAGE = ROOT / "docs" / "security.md"
 ODD_NAMES = ("new\nline", "\x1b[31mred", "-rf", "$(touch pwned)", "a b\t'\"", "\u202etxt.exe", "%n", "x" * 255,
              "back\\slash", "*", ".hidden ", "manifest.json")  # fmt: skip
 STATE_CALLS = "trace=write,pwrite64,writev,execve,sendto,sendmsg,rename,renameat,openat"
-
-
-@pytest.fixture
-def world(tmp_path):
-    """An application with a full archive and an increment, and a commit since then."""
-    return World(tmp_path / "world").build()
-
-
-def sql(path: Path, *statements: str) -> None:
-    """Runs each statement, in autocommit mode."""
-    database = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        database.execute(statement)
-    database.close()
 
 
 def test_threat_01_who_may_write_to_the_archives_could_exchange_them(world):

@@ -48,8 +48,3 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Abstrac
     widths = [max(len(row[column]) for row in everything) for column in range(len(headings))]
     return ["  ".join(cell.rjust(width) if column in right else cell.ljust(width)
                       for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in everything]
-
-
-def plugin_text(text: str) -> str:
-    """A line for Monitoring Plugins, in which a bar would begin performance data."""
-    return text.replace("|", "/")

@@ -17,7 +17,7 @@ from typing import Optional
 from ..config import Settings
 from ..errors import MaintenanceError
 from ..probes import host, service, web
-from ..sqlite.inspect import inspect
+from ..sqlite.contents import pragma
 from ..sqlite.source import examine, open_reader
 from ..units import format_bytes, format_seconds, iso
 from ..watch import Endpoint
@@ -116,35 +116,35 @@ def _database(settings: Settings, path: str) -> Iterator[Finding]:
         with open_reader(source) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             milliseconds = (time.monotonic() - began) * 1000
-        found = inspect(path, rows=False)
+            journal_mode, free_pages = pragma(connection, "journal_mode"), pragma(connection, "freelist_count")
     except MaintenanceError as error:
         yield Finding(CRITICAL, check, title, str(error))
         return
-    size, limits = found.size_bytes, settings.health
+    size, limits = source.size, settings.health
     level, note = OK, ""
     if size >= limits.database_critical_bytes:
         level, note = CRITICAL, f", more than {format_bytes(limits.database_critical_bytes)}"
     elif size >= limits.database_notice_bytes:
         step = limits.database_warning_bytes if size >= limits.database_warning_bytes else limits.database_notice_bytes
         level, note = WARNING, f", more than {format_bytes(step)}"
-    figures = {"size_bytes": float(size), "wal_bytes": float(found.wal_bytes), "query_ms": milliseconds,
-               "free_pages": float(found.free_pages)}
+    figures = {"size_bytes": float(size), "wal_bytes": float(source.wal_bytes), "query_ms": milliseconds,
+               "free_pages": float(free_pages)}
     yield Finding(level, check, title, f"Connected ({format_bytes(size)}){note}", figures)
     slow = milliseconds > limits.query_target_ms
     yield Finding(WARNING if slow else OK, f"query {path}", f"{title}, query", f"{milliseconds:.1f} ms"
                   + (f", above the target of {limits.query_target_ms:g} ms" if slow else ""))
-    if found.journal_mode == "wal":
-        large = found.wal_bytes > limits.wal_warning_bytes
+    if journal_mode == "wal":
+        large = source.wal_bytes > limits.wal_warning_bytes
         yield Finding(WARNING if large else OK, f"log {path}", f"{title}, write-ahead log",
-                      format_bytes(found.wal_bytes)
+                      format_bytes(source.wal_bytes)
                       + (": a reader that does not end may keep it from being emptied" if large else ""))
 
 
 def _storage(settings: Settings, _now: datetime) -> Iterator[Finding]:
     places = [*settings.databases, *([settings.directory] if settings.directory else []), "/"]
-    several = len(host.rooms(places)) > 1
-    for room in host.rooms(places):
-        title = f"Storage of {room.path}" if several else "Storage"
+    rooms = host.rooms(places)
+    for room in rooms:
+        title = f"Storage of {room.path}" if len(rooms) > 1 else "Storage"
         limits = settings.health
         free = f"{format_bytes(room.free_bytes)} free ({100 - room.used_percent:.0f}%)"
         figures = {"free_bytes": float(room.free_bytes), "used_percent": room.used_percent,

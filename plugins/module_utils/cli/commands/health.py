@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from ...errors import MaintenanceError
 from ...jobs.health import HealthReport, examine_health
 from ...jobs.health_checks import CHECKS
-from ...jobs.report import LEVEL_NAMES, OK, UNKNOWN
+from ...jobs.report import LEVEL_NAMES, OK
 from ...units import utc_now
 from ..context import Context
-from ..output import Line, Mark, Output
+from ..output import Line, Output
 from ..parser import STATUS_EXIT_CODES
-from ..text import plugin_text
+from ..plugin import LEVEL_MARKS, plugin_text, report_unknown
 
 SUMMARY = "look at the application and its host, for monitoring"
 DESCRIPTION = """\
@@ -24,8 +24,6 @@ Looks at the pages, the database, the service, storage, memory, processors and
 backups, all at once, and ends as the Monitoring Plugins do. What cannot be
 told is unknown, never well."""
 EXIT_CODES = STATUS_EXIT_CODES
-
-_MARKS = (Mark.GOOD, Mark.WARNING, Mark.BAD, Mark.UNKNOWN)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +39,7 @@ def run(context: Context) -> int:
 
 def failed(output: Output, error: MaintenanceError) -> int:
     """What an error means to monitoring: the plugin's line, and UNKNOWN."""
-    output.lines([Line(plugin_text(f"HEALTH {LEVEL_NAMES[UNKNOWN]}: {error}"))])
-    return UNKNOWN
+    return report_unknown(output, "HEALTH", error)
 
 
 def lines(found: HealthReport) -> Iterator[Line]:
@@ -52,7 +49,7 @@ def lines(found: HealthReport) -> Iterator[Line]:
         yield Line(plugin_text(f"HEALTH {LEVEL_NAMES[found.level]}: {found.application}: {found.summary}"))
     for finding in found.findings:
         figures = ", ".join(f"{name}={value:g}" for name, value in finding.figures.items())
-        yield Line(plugin_text(f"{finding.title}: {finding.text}"), _MARKS[finding.level])
+        yield Line(plugin_text(f"{finding.title}: {finding.text}"), LEVEL_MARKS[finding.level])
         if figures:
             yield Line(figures, indent=1, detail=True)
     yield Line(f"looked at in {found.seconds:.1f} s", detail=True)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from ...errors import MaintenanceError
 from ...jobs import report
-from ...jobs.report import LEVEL_NAMES, UNKNOWN, StatusReport
+from ...jobs.report import LEVEL_NAMES, StatusReport
 from ...units import utc_now
 from ..context import Context
-from ..output import Line, Mark, Output
+from ..output import Line, Output
 from ..parser import STATUS_EXIT_CODES
-from ..text import plugin_text
+from ..plugin import LEVEL_MARKS, plugin_text, report_unknown
 
 SUMMARY = "how the backups stand, for monitoring"
 DESCRIPTION = """\
@@ -23,8 +23,6 @@ Says whether each kind of backup is current, by the records of its runs, and
 ends as the Monitoring Plugins do. A backup that is missing or too old is
 critical, not only one that failed."""
 EXIT_CODES = STATUS_EXIT_CODES
-
-_MARKS = (Mark.GOOD, Mark.WARNING, Mark.BAD, Mark.UNKNOWN)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +39,11 @@ def run(context: Context) -> int:
 
 def failed(output: Output, error: MaintenanceError) -> int:
     """What an error means to monitoring: the plugin's line, and UNKNOWN."""
-    output.lines([Line(plugin_text(f"BACKUP {LEVEL_NAMES[UNKNOWN]}: {error}"))])
-    return UNKNOWN
+    return report_unknown(output, "BACKUP", error)
 
 
 def lines(application: str, found: StatusReport) -> Iterator[Line]:
     """The summary, then one line for each kind and each further finding."""
     yield Line(plugin_text(f"BACKUP {LEVEL_NAMES[found.level]}: {application}: {found.summary}"))
     for level, text in found.lines:
-        yield Line(plugin_text(text), _MARKS[level])
+        yield Line(plugin_text(text), LEVEL_MARKS[level])

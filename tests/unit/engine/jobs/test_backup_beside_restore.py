@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import BusyError
 from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite import source
-from ansible_collections.feedforward.maintenance.tests.unit.engine.jobs.conftest import Site
+from ansible_collections.feedforward.maintenance.tests.unit.engine.jobs.conftest import Site, open_bytes
 
 # Stops itself before its rename number N of a database or a sidecar, and after the last one.
 RESTORE = """
@@ -49,6 +49,13 @@ def stopped_restore(site: Site, number: int) -> subprocess.Popen[bytes]:
     return process
 
 
+def put_back(site: Site, kept: dict[str, bytes]) -> None:
+    """The database and its log, by the endings of their names, as they were."""
+    for suffix, content in kept.items():
+        with open(site.database + suffix, "wb") as stream:
+            stream.write(content)
+
+
 @pytest.mark.parametrize("number", range(5))
 def test_the_rows_are_the_old_or_the_new_ones_or_it_is_told(site, monkeypatch, tmp_path, number):
     monkeypatch.setattr(source, "_RESTORE_SECONDS", 0.2)
@@ -59,13 +66,10 @@ def test_the_rows_are_the_old_or_the_new_ones_or_it_is_told(site, monkeypatch, t
     holder.execute("DELETE FROM drafts WHERE id < 100")
     kept = {suffix: open_bytes(site.database + suffix) for suffix in ("", "-wal")}
     holder.close()
-    for suffix, content in kept.items():
-        with open(site.database + suffix, "wb") as stream:
-            stream.write(content)
+    put_back(site, kept)
     current = site.rows()
-    for suffix, content in kept.items():
-        with open(site.database + suffix, "wb") as stream:
-            stream.write(content)
+    # Whoever reads the rows brings the log into the file at its end.
+    put_back(site, kept)
     process = stopped_restore(site, number)
     assert process.returncode is None, "it was not stopped"
     try:
@@ -82,14 +86,6 @@ def test_the_rows_are_the_old_or_the_new_ones_or_it_is_told(site, monkeypatch, t
         site.restore(archive=made, target=target)
         assert site.rows(target) in (restored, current)
     assert site.rows() == restored
-
-
-def open_bytes(path: str) -> bytes:
-    """Content of a file, nothing where there is none."""
-    if not os.path.exists(path):
-        return b""
-    with open(path, "rb") as stream:
-        return stream.read()
 
 
 def test_an_interrupted_restore_is_named_and_its_end_is_waited_for(site):
