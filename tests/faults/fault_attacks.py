@@ -30,8 +30,8 @@ class Budget:
     """``calls``: places in each job where it is killed, and half as many where a call fails; ``moments``: of each job
     at which the power fails; ``flips``: bits of archives, and in proportion the other damages; ``by_command``: damaged
     archives of each kind for the command; ``mutants``: damaged databases; ``sizes`` of full disks, and ``stops``:
-    places in each job at which the disk turns read-only; ``backups`` beside each writer, and rounds of each two jobs;
-    ``cycles`` of the soak; planted ``defects``."""
+    places in each job at which the disk turns read-only; ``backups`` beside each writer; ``rounds`` of each two jobs at
+    once; ``cycles`` of the soak; planted ``defects``."""
 
     calls: int
     moments: int
@@ -41,16 +41,17 @@ class Budget:
     sizes: int
     stops: int
     backups: int
+    rounds: int
     cycles: int
     defects: int = 12
 
 
-TEST = Budget(calls=3, moments=4, flips=200, by_command=2, mutants=50, sizes=3, stops=2, backups=2, cycles=50,
-              defects=2)  # fmt: skip
+TEST = Budget(calls=3, moments=4, flips=200, by_command=2, mutants=50, sizes=3, stops=2, backups=2, rounds=2,
+              cycles=50, defects=2)  # fmt: skip
 SHORT = Budget(calls=40, moments=20, flips=10_000, by_command=100, mutants=2_000, sizes=20, stops=5, backups=7,
-               cycles=1_000)  # fmt: skip
+               rounds=24, cycles=1_000)  # fmt: skip
 LONG = Budget(calls=10_000, moments=400, flips=200_000, by_command=1_000, mutants=20_000, sizes=60, stops=60,
-              backups=50, cycles=10_000)  # fmt: skip
+              backups=50, rounds=200, cycles=10_000)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ ATTACKS = {
     "archives": Attack(lambda fresh, budget: attack_archive.attack(fresh, budget.flips, budget.by_command)),
     "databases": Attack(lambda fresh, budget: attack_database.attack(fresh, budget.mutants)),
     "writers": Attack(lambda fresh, budget: attack_writers.attack(fresh, budget.backups)),
-    "together": Attack(lambda fresh, budget: attack_together.attack(fresh, budget.backups), CALLS),
+    "together": Attack(lambda fresh, budget: attack_together.attack(fresh, budget.rounds), CALLS),
     "restore": Attack(lambda fresh, budget: attack_restore.attack(fresh, budget.backups)),
     "clock": Attack(lambda fresh, _budget: attack_clock.attack(fresh), ("faketime",)),
     "soak": Attack(lambda fresh, budget: attack_soak.attack(fresh, budget.cycles)),

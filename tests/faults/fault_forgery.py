@@ -13,6 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from forgery import Members, change_manifest, member, unwrapped
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.aead import EncryptingWriter
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.codecs import compress_block, framing_of
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.digests import DIGESTS_LIMIT_BYTES
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.manifest import MANIFEST_LIMIT_BYTES
 
@@ -119,6 +121,22 @@ def _huge_manifest(size: int) -> Forge:
     return lambda _world, _members, method: chain(packed(header("manifest.json", size), method), zeros(size, method))
 
 
+def _dense_manifest(world: World, members: Members, method: str, *, piece: bytes) -> Blocks:
+    """The good one, with as many small values as there is room for."""
+    start, end = members[0][1].rsplit(b'"warnings": []', 1)
+    room = MANIFEST_LIMIT_BYTES - len(start) - len(end) - 20
+    values = piece * (room // len(piece))
+    members[0] = (members[0][0], start + b'"warnings": [' + values.rstrip(b",") + b"]" + end)
+    return harmless(world, members, method)
+
+
+def _dense_digests(world: World, members: Members, method: str, *, piece: bytes) -> Blocks:
+    """One line of small values, or as many lines as there is room for."""
+    room = DIGESTS_LIMIT_BYTES // len(piece) - 1
+    members[-1] = (members[-1][0], piece * room + b"\n")
+    return harmless(world, members, method)
+
+
 def _huge_header(_world: World, members: Members, method: str) -> Blocks:
     start = tar(members[:1]) + header("extended", BOMB_BYTES, tarfile.XHDTYPE)
     return chain(packed(start, method), zeros(BOMB_BYTES, method))
@@ -185,6 +203,10 @@ HOSTILE = (
 BOMBS = (
     Hostile("a manifest of gigabytes", "larger than", _huge_manifest(BOMB_BYTES)),
     Hostile("a manifest of as many zeros as it may have", "not valid", _huge_manifest(MANIFEST_LIMIT_BYTES)),
+    *(Hostile(f"a manifest of nothing but {piece.decode()}", "than its size explains",
+              partial(_dense_manifest, piece=piece)) for piece in (b"[],", b"{},", b'"",', b"1000,", b'{"a":1},')),
+    *(Hostile(f"digests of nothing but {piece!r}", "not valid", partial(_dense_digests, piece=piece))
+      for piece in (b"{},", b"\n", b"{}\n")),
     Hostile("an extended header of gigabytes", "extended header of", _huge_header),
     Hostile("a member of gigabytes", "another type or size", _huge_member),
     Hostile("gigabytes behind the last member", "follows the end", _huge_end),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Optional
 
@@ -17,6 +17,9 @@ from .tarstream import TarHeader
 DIGESTS_MEMBER = "digests"
 DIGESTS_LIMIT_BYTES = 128 << 20
 """Twice the limit of a manifest: a line repeats what the manifest says of the member, and little more."""
+
+LINE_LIMIT_BYTES = 1 << 20
+"""A name, a user and a group of the longest kind, each byte of them escaped, and room to spare."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,26 @@ def to_lines(digests: Iterable[MemberDigest]) -> bytes:
     return "".join(json.dumps(asdict(digest), ensure_ascii=True) + "\n" for digest in digests).encode("ascii")
 
 
-def from_lines(data: bytes) -> tuple[MemberDigest, ...]:
-    """What ``to_lines`` wrote. Raises Invalid."""
+def from_lines(data: bytes, members: int) -> tuple[MemberDigest, ...]:
+    """What ``to_lines`` wrote of about so many members. Raises Invalid."""
     if not data.endswith(b"\n"):
         raise Invalid("its last line is incomplete")
-    lines = data[:-1].split(b"\n")
-    return tuple(_digest(Fields(fields.parse_json(line), f"line {index}")) for index, line in enumerate(lines, 1))
+    # Exactly how many it must be is for the caller to say; this is about the memory that they take.
+    if data.count(b"\n") > 2 * members:
+        raise Invalid("it has far more lines than there are members")
+    return tuple(_digest(Fields(fields.parse_json(line), f"line {index}"))
+                 for index, line in enumerate(_lines(data), 1))
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """One by one, without what ends them."""
+    start = 0
+    while start < len(data):
+        end = data.index(b"\n", start)
+        if end - start > LINE_LIMIT_BYTES:
+            raise Invalid("one of its lines is longer than a line may be")
+        yield data[start:end]
+        start = end + 1
 
 
 def _digest(f: Fields) -> MemberDigest:

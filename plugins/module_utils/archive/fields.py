@@ -14,6 +14,11 @@ _T = TypeVar("_T")
 Check = Callable[[Any, str], _T]
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
+# Honest records need two or three times more. What is denser costs a hundred times its own size in memory.
+_BYTES_A_CONTAINER = 64
+_BYTES_A_VALUE = 10
+_UNCOUNTED = 1000
+_STRING_OR_MARK = re.compile(rb'"[^"]*"|[\[{,]')
 PATH_LIMIT_BYTES = 4095
 TEXT_LIMIT_CHARACTERS = 65536
 
@@ -23,7 +28,10 @@ class Invalid(ValueError):
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a UTF-8 JSON text. Raises Invalid, also for repeated keys, NaN and over-long whole numbers."""
+    """The value of a UTF-8 JSON text. Raises Invalid, also for repeated keys, NaN and over-long whole numbers, and
+    before it is parsed for a text of almost nothing but brackets and commas, which would take gigabytes of memory."""
+    if _is_dense(data):
+        raise Invalid("it has more lists, objects and values than its size explains")
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer,
                           parse_constant=_no_constant)
@@ -31,6 +39,26 @@ def parse_json(data: bytes) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         raise Invalid(f"it is not JSON ({error})") from error
+
+
+def _is_dense(data: bytes) -> bool:
+    """Whether there are too many values for so few bytes. Brackets and commas in texts do not count, but are looked
+    for only where all of them together would be too many."""
+    if not _too_many(data.count(b"[") + data.count(b"{"), data.count(b","), len(data)):
+        return False
+    containers = values = 0
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    for found in _STRING_OR_MARK.finditer(plain):
+        mark = plain[found.start():found.start() + 1]
+        containers += mark in b"[{"
+        values += mark == b","
+        if _too_many(containers, values, found.start()):
+            return True
+    return False
+
+
+def _too_many(containers: int, values: int, size: int) -> bool:
+    return (containers > _UNCOUNTED + size // _BYTES_A_CONTAINER) or (values > _UNCOUNTED + size // _BYTES_A_VALUE)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -243,7 +243,7 @@ class ArchiveReader:
         if self._tar.next() is not None:
             raise self._damaged(f"a member follows {DIGESTS_MEMBER}, which must be the last")
         try:
-            digests = from_lines(data)
+            digests = from_lines(data, len(self._seen) + len(self._missing))
         except Invalid as error:
             raise self._damaged(f"its member {DIGESTS_MEMBER} is not valid: {error}") from error
         self._compare(digests)

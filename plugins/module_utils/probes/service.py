@@ -42,8 +42,9 @@ def unit(name: str) -> Unit:
     """The unit of that name. Raises OSError where systemctl cannot be run or does not answer in time."""
     command = ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", name]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                              timeout=TIMEOUT_SECONDS)
+        # The engine also runs without Ansible, so there is no module whose run_command could be called.
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,  # pylint: disable=ansible-bad-function
+                              text=True, check=False, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(f"systemctl did not answer within {TIMEOUT_SECONDS} s") from error
     if done.returncode != 0:

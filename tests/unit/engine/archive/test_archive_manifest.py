@@ -233,7 +233,8 @@ def test_unknown_fields_are_refused(place):
     [
         (b"", "it is not JSON"),
         (b"\xff\xfe", "it is not JSON"),
-        (b"[" * 200_000, "it is not JSON"),
+        (b"[" * 1000, "it is not JSON"),
+        (b"[" * 200_000, "than its size explains"),
         (b"{}", "not that of an archive"),
         (b"[]", "not that of an archive"),
         (b"null", "not that of an archive"),
@@ -390,7 +391,7 @@ LINE = samples.digest_line("files/a", b"x")
 
 def test_digest_lines_come_back():
     lines = (LINE, samples.digest_line("files/d", None), replace(LINE, name="files/é\udcff", changed=True, sha256=None))
-    assert from_lines(to_lines(lines)) == lines
+    assert from_lines(to_lines(lines), 3) == lines
     assert [line.vanished for line in lines] == [False, False, True]
 
 
@@ -411,13 +412,23 @@ def test_digest_lines_come_back():
 )
 def test_digest_lines_that_are_refused(data):
     with pytest.raises(Invalid):
-        from_lines(data)
+        from_lines(data, 3)
+
+
+def test_digest_lines_are_not_more_than_the_members():
+    with pytest.raises(Invalid, match="far more lines than there are members"):
+        from_lines(to_lines([LINE, LINE, LINE]), 1)
+
+
+def test_a_digest_line_is_not_longer_than_names_can_be():
+    with pytest.raises(Invalid, match="longer than a line may be"):
+        from_lines(to_lines([replace(LINE, name="x" * (1 << 20))]), 1)
 
 
 @given(st.binary(max_size=200))
 def test_digest_lines_of_any_bytes(data):
     with pytest.raises(Invalid):
-        from_lines(data)
+        from_lines(data, 3)
 
 
 @given(st.text(st.characters(), max_size=12))
@@ -427,3 +438,15 @@ def test_paths_are_clean_only_when_they_stay_where_they_are(path):
         assert encoded.decode("utf-8", "surrogateescape") == path
         assert b"\0" not in encoded
         assert all(part not in (b"", b".", b"..") for part in encoded.split(b"/"))
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'"",', b"1,", b'{"a":1},', b"[", b'["\\"","\\\\"],'])
+def test_json_of_almost_nothing_but_brackets_and_commas_is_not_parsed(piece):
+    with pytest.raises(Invalid, match="than its size explains"):
+        fields.parse_json(b"[" + piece * 50000)
+
+
+@pytest.mark.parametrize("name", ["{" * 100, "[,]" * 100, '"' * 100, "\\" * 100, '\\"{,' * 100])
+def test_brackets_and_commas_in_names_do_not_count(name):
+    value = [name] * 5000
+    assert fields.parse_json(json.dumps(value).encode("ascii")) == value
