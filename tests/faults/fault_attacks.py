@@ -49,7 +49,7 @@ class Budget:
 TEST = Budget(calls=3, moments=4, flips=200, by_command=2, mutants=50, sizes=3, stops=2, backups=2, rounds=2,
               cycles=50, defects=2)  # fmt: skip
 SHORT = Budget(calls=40, moments=20, flips=10_000, by_command=100, mutants=2_000, sizes=20, stops=5, backups=7,
-               rounds=24, cycles=1_000)  # fmt: skip
+               rounds=16, cycles=1_000)  # fmt: skip
 LONG = Budget(calls=10_000, moments=400, flips=200_000, by_command=1_000, mutants=20_000, sizes=60, stops=60,
               backups=50, rounds=200, cycles=10_000)  # fmt: skip
 
