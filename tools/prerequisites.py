@@ -15,7 +15,7 @@ from pathlib import Path
 from stages import ROOT
 
 PACKAGES = ROOT / "requirements" / "debian.txt"
-PACKAGE_OF = {"systemd-analyze": "systemd"}
+PACKAGE_OF = {"systemd-analyze": "systemd", "promtool": "prometheus"}
 """Where a program has not the name of its package."""
 
 

@@ -93,6 +93,8 @@ def python_stages() -> list[Stage]:
                 ("integration", "integration/modules", SPREAD, ()),
                 ("integration:systemd", "integration/systemd", "", ("systemd-analyze",)),
                 ("integration:root", "integration/root", "", ("root",)),
+                ("integration:prometheus", "integration/prometheus", "", ("promtool", "prometheus-node-exporter")),
+                ("browser", "browser", "", ("chromium", "npm")),
                 ("system", "system/anyone", SPREAD, ()),
                 ("system:clock", "system/clock", "", ("faketime",)),
                 ("system:root", "system/root", "", ("root",)),

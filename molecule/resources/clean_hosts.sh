@@ -12,6 +12,7 @@ cd /etc/systemd/system
 rm -rf feedforward.service* feedforward-* ./*/feedforward-* ./*/feedforward.service
 rm -rf /etc/cron.d/feedforward-* /usr/local/libexec/feedforward-* /usr/local/bin/feedforward-maintenance
 rm -rf /etc/feedforward-maintenance /var/lib/feedforward-maintenance /var/lib/systemd/timers/stamp-feedforward-*
+rm -rf /etc/feedforward-monitor /var/lib/feedforward-monitor
 rm -rf /opt/feedforward /usr/local/lib/feedforward-demo /backups /secure
 systemctl daemon-reload
 systemctl reset-failed

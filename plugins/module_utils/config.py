@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
+from .alerting import Alerting, alerting
 from .errors import UsageError
 from .watch import Watch, watch
 
@@ -23,7 +24,7 @@ class Settings:
 
     Each of ``file_references`` is database, query and base of ``jobs.references.FileReference``. Sizes are bytes,
     ``retention_days`` days (0: for ever), ``max_age_hours`` hours a kind of archive may be old before ``status`` calls
-    it missing. ``health`` is what is watched beyond that.
+    it missing. ``health`` is what is watched beyond that, ``alerts`` who is told of it.
     """
 
     application: str = ""
@@ -48,6 +49,7 @@ class Settings:
     max_age_hours: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_MAX_AGE_HOURS))
     safety_days: int = 7
     health: Watch = field(default_factory=Watch)
+    alerts: Alerting = field(default_factory=Alerting)
     fragments: tuple[str, ...] = ()
 
 
@@ -133,7 +135,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "strategy": _strategy, "chain_limit": _whole(1, 1000),
     "workers": _optional_workers, "retention_days": _whole(0, 36500), "keep_last": _whole(1, 100000),
     "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,
-    "safety_days": _whole(0, 36500), "health": watch,
+    "safety_days": _whole(0, 36500), "health": watch, "alerts": alerting,
 }
 
 

@@ -22,7 +22,8 @@ from .signals import Stopped, StopSignals
 # it compiles from a zipapp, and compiling is most of what a short command does.
 COMMANDS: dict[str, str] = {
     "backup": "backup", "verify": "verify", "restore": "restore", "list": "listing", "info": "info", "prune": "prune",
-    "key": "key", "status": "status", "health": "health",
+    "key": "key", "status": "status", "health": "health", "doctor": "doctor",
+    "monitor": "monitor", "look": "look", "alert": "alert",
 }
 EXIT_BROKEN_PIPE = 141
 

@@ -27,16 +27,19 @@ _TEXT_CHARACTERS = 500
 @dataclass(frozen=True)
 class Finding:
     """What one look found: ``check`` names it for machines, ``title`` and ``text`` for people, ``level`` is that of the
-    Monitoring Plugins, ``figures`` are numbers by name with the unit at its end."""
+    Monitoring Plugins, ``figures`` are numbers by name with the unit at its end, ``counts`` numbers by a name that is
+    found on the host (a table, a provider, a class of exceptions)."""
 
     level: int
     check: str
     title: str
     text: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "figures": dict(self.figures), "state": LEVEL_NAMES[self.level]}
+        return {**asdict(self), "figures": dict(self.figures), "counts": dict(self.counts),
+                "state": LEVEL_NAMES[self.level]}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..config import Settings
 from ..errors import MaintenanceError, UsageError
 from ..files import journal_path
 from ..units import format_bytes, format_seconds, iso
+from .privacy import without_names
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 LEVEL_NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -69,7 +70,8 @@ def catalog_info(application: str, destination: str, kinds: Optional[Sequence[st
 @dataclass(frozen=True)
 class StatusReport:
     """``level`` by the Monitoring Plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; ``lines`` pairs of level and text,
-    one a kind and one for each further finding."""
+    one a kind and one for each further finding. ``kinds`` has what is known of each kind; its ``figures`` are
+    ``age_seconds``, ``verified_age_seconds``, ``size_bytes``, ``failed`` and ``verification_failed`` (1 or 0)."""
 
     level: int
     summary: str
@@ -96,18 +98,36 @@ def status(settings: Settings, now: datetime) -> StatusReport:
             entry = Catalog(settings.directory, settings.application).latest((kind,))
             record = read_status(settings.directory, settings.application, kind)
         except (MaintenanceError, OSError) as error:
-            lines.append((UNKNOWN, f"{kind}: {error}"))
+            lines.append((UNKNOWN, without_names(f"{kind}: {error}", settings.uploads_paths)))
             continue
         level, text = _kind_line(kind, record, entry.name if entry else None, entry.size if entry else 0,
                                  settings.max_age_hours[kind], now)
-        lines.append((level, text))
+        lines.append((level, without_names(text, settings.uploads_paths)))
         kinds[kind] = {"level": level, "newest": entry.as_dict() if entry else None,
-                       "record": record.as_dict() if record else None}
+                       "record": record.as_dict() if record else None,
+                       "figures": _figures(record, entry.size if entry else None, now)}
     for database in settings.databases:
         path = journal_path(os.path.realpath(database))
         if os.path.lexists(path):
             lines.append((CRITICAL, f"an interrupted restore waits at {path}: run the restore again"))
     return _report(lines, kinds)
+
+
+def _figures(record: Optional[StatusRecord], size: Optional[int], now: datetime) -> dict[str, float]:
+    """What is known of a kind in numbers: ages in seconds, the size of the newest archive in bytes, and 1 or 0 for a
+    run or a verification that failed last."""
+    figures = {} if size is None else {"size_bytes": float(size)}
+    if record is None:
+        return figures
+    for name, moment in (("age_seconds", record.current_as_of), ("verified_age_seconds", record.last_verified_at)):
+        # What has nothing to back up any more does not grow old.
+        if moment is not None and now >= moment and record.last_outcome != "nothing":
+            figures[name] = (now - moment).total_seconds()
+    if record.last_outcome is not None:
+        figures["failed"] = float(record.last_outcome == "failed")
+    if record.last_verification is not None:
+        figures["verification_failed"] = float(record.last_verification == "failed")
+    return figures
 
 
 def _kind_line(kind: str, record: Optional[StatusRecord], newest: Optional[str], size: int, max_age_hours: float,

@@ -12,7 +12,8 @@ from module_support import ROOT
 
 ROLES = ROOT / "roles"
 JOB = {"name": "app-job", "description": "A job", "command": ["/bin/true"], "time": "0 2 * * *", "watches": [],
-       "reads": [], "writes": ["/srv"], "capabilities": [], "system_calls": []}  # fmt: skip
+       "reads": [], "writes": ["/srv"], "capabilities": [], "system_calls": [], "user": "root", "after": "",
+       "network": False, "sees_host": False}  # fmt: skip
 # Role -> (variables, words of the message; none where nothing is wrong).
 CASES = {
     "application": [
@@ -47,6 +48,19 @@ CASES = {
         ({"backup_logs_schedule": "61 * * * *"}, "minute '61'"),
         ({"backup_key": "short"}, "backup_key is not 32 random bytes"),
     ],
+    "monitoring": [
+        ({}, None),
+        ({"monitoring_mail_recipients": ["admin@example.org"]}, None),
+        ({"monitoring_mail_recipients": "a@example.org"}, "texts where a list is needed: monitoring_mail_recipients"),
+        ({"monitoring_mail_recipients": ["The admin <a@b>"]}, "has what is no address: \"The admin <a@b>\""),
+        ({"monitoring_mail_recipients": ["a@b\nBcc: c@d"]}, "has what is no address"),
+        ({"monitoring_mail_user": "u", "monitoring_mail_security": "none"}, "password would be readable on its way"),
+        ({"monitoring_user": "root"}, "is no name of a user of its own"),
+        ({"monitoring_directory": "/srv/$HOME"}, 'monitoring_directory="/srv/$HOME" cannot be used'),
+        ({"monitoring_preset": "other"}, "use one of feedforward, guide, none"),
+        ({"monitoring_confirm_runs": 0}, "A number of the role monitoring is out of its range"),
+        ({"monitoring_schedule": "* * *"}, "cron expression '* * *'"),
+    ],
     "_schedule": [
         ({}, None),
         ({"schedule_jobs": []}, None),
@@ -54,6 +68,9 @@ CASES = {
         ({"schedule_jobs": [JOB, {**JOB, "command": ["true"]}]}, 'The job "app-job" cannot be scheduled'),
         ({"schedule_jobs": [{**JOB, "description": "two\nlines"}]}, "a line break"),
         ({"schedule_jobs": [{**JOB, "writes": ["srv"]}]}, 'begin with \'/\''),
+        ({"schedule_jobs": [{**JOB, "user": "a b"}]}, "its user is a name"),
+        ({"schedule_jobs": [{**JOB, "after": "app-job"}]}, "what it comes after is another of these jobs"),
+        ({"schedule_jobs": [{**JOB, "after": "app-first"}, {**JOB, "name": "app-first", "time": ""}]}, None),
         ({"schedule_jobs": [{**JOB, "time": "* * * *"}]}, "cron expression '* * * *'"),
         ({"ansible_facts": {"service_mgr": "sysvinit"}}, "Choose the scheduler 'cron' for this host"),
         ({"ansible_facts": {"service_mgr": "sysvinit"}, "schedule_scheduler": "cron"}, None),
@@ -70,7 +87,7 @@ def steps(work, number, role, variables):
     """Tasks that load the roles' own variables, then those of the case, and check them."""
     case = work / f"{number}.json"
     case.write_text(json.dumps({**SCHEDULE, "backup_state": "present", **variables}))
-    files = [ROLES / name / part / "main.yml" for name in ("application", "backup")
+    files = [ROLES / name / part / "main.yml" for name in ("application", "backup", "monitoring")
              for part in ("defaults", "vars")]  # fmt: skip
     tasks = [{"ansible.builtin.include_vars": {"file": str(path)}} for path in (*files, case)]
     check = {"file": str(ROLES / role / "tasks" / "check.yml"), "apply": {"ignore_errors": True}}

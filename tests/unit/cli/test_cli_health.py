@@ -25,11 +25,18 @@ def test_a_host_that_is_well(host: Host) -> None:
     lines = done.out.splitlines()
     patterns = [r"✓ Database: Connected \([\d.]+ kB\)", r"✓ Database, query: [\d.]+ ms",
                 r"✓ Database, write-ahead log: [\d.]+ k?B", r"✓ Storage(.*): [\d.]+ .B free \(\d+%\)",
-                r"✓ Memory: [\d.]+ .B used \(\d+%\)", r"✓ CPU: \d+% in use, load [\d.]+ on \d+",
+                r"✓ Memory: [\d.]+ .B used \(\d+%\)", r"✓ CPU: \d+% average load",
                 r"✓ Backup: database: current as of .*, verified .*"]
     assert all(any(re.fullmatch(pattern, line) for line in lines) for pattern in patterns), done.out
     assert all(line.startswith("✓ ") for line in lines)
     assert "size_bytes=" in host.run("health", "--verbose").out
+    findings = {finding["check"]: finding for finding in host.run("health", "--json").json()["findings"]}
+    figures = findings["backup database"]["figures"]
+    assert 0 <= figures["age_seconds"] < 600 and 0 <= figures["verified_age_seconds"] < 600
+    assert figures["size_bytes"] > 0 and (figures["failed"], figures["verification_failed"]) == (0, 0)
+    assert findings[f"database {host.database}"]["counts"] == {"drafts": 0, "users": 3}
+    assert findings[f"locks {host.database}"]["figures"] == {"busy_percent": 0}
+    assert findings["memory"]["figures"]["total_bytes"] > findings["memory"]["figures"]["used_bytes"] > 0
 
 
 def test_the_worst_stands_first_and_decides(host: Host) -> None:

@@ -28,7 +28,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.version im
 if TYPE_CHECKING:
     from conftest import Host
 
-COMMANDS = ("backup", "verify", "restore", "list", "info", "prune", "key", "status", "health")
+COMMANDS = ("backup", "verify", "restore", "list", "info", "prune", "key", "status", "health", "doctor")
 
 
 @pytest.fixture()

@@ -23,8 +23,8 @@ ALLOWED = {
     "paths_info": (set(), 4),
     "sqlite_info": ({*GROUND, "sqlite"}, 64),
     "backup_key": ({*GROUND, "archive", "jobs"}, 32),
-    "sqlite_backup_info": ({*GROUND, "archive", "catalog", "jobs", "config.py", "watch.py"}, 128),
-    "sqlite_backup": ({*WHOLE, "config.py", "version.py", "watch.py"}, 240),
+    "sqlite_backup_info": ({*GROUND, "archive", "catalog", "jobs", "alerting.py", "config.py", "watch.py"}, 128),
+    "sqlite_backup": ({*WHOLE, "alerting.py", "config.py", "version.py", "watch.py"}, 240),
     "sqlite_verify": (WHOLE, 200),
     "sqlite_restore": (WHOLE, 240),
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ...errors import MaintenanceError
 from ...jobs.health import HealthReport, examine_health
 from ...jobs.health_checks import CHECKS
-from ...jobs.report import LEVEL_NAMES, OK
+from ...jobs.report import LEVEL_NAMES, OK, worst
 from ...units import utc_now
 from ..context import Context
 from ..output import Line, Output
@@ -20,10 +20,13 @@ from ..plugin import LEVEL_MARKS, plugin_text, report_unknown
 
 SUMMARY = "look at the application and its host, for monitoring"
 DESCRIPTION = """\
-Looks at the pages, the database, the service, storage, memory, processors and
-backups, all at once, and ends as the Monitoring Plugins do. What cannot be
-told is unknown, never well."""
+Looks at the database, mail, AI providers, storage, memory, processors, pages,
+the service, jobs and backups, all at once, and ends as the Monitoring Plugins
+do. What cannot be told is unknown, never well. What is well with single jobs
+and locks is shown with --verbose."""
 EXIT_CODES = STATUS_EXIT_CODES
+_PROVIDER = "AI Provider "
+_DETAILS = ("timer", "unit", "locks", "open", "escrow")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +50,16 @@ def lines(found: HealthReport) -> Iterator[Line]:
     not well."""
     if found.level != OK:
         yield Line(plugin_text(f"HEALTH {LEVEL_NAMES[found.level]}: {found.application}: {found.summary}"))
+    providers = [finding for finding in found.findings if finding.check.startswith("provider ")]
     for finding in found.findings:
+        inside = finding in providers
+        if inside and finding is providers[0]:
+            yield Line("AI Providers:", LEVEL_MARKS[worst(one.level for one in providers)])
+        title = finding.title[len(_PROVIDER):] if inside and finding.title.startswith(_PROVIDER) else finding.title
+        quiet = finding.level == OK and finding.check.split(" ")[0] in _DETAILS
         figures = ", ".join(f"{name}={value:g}" for name, value in finding.figures.items())
-        yield Line(plugin_text(f"{finding.title}: {finding.text}"), LEVEL_MARKS[finding.level])
+        yield Line(plugin_text(f"{title}: {finding.text}"), LEVEL_MARKS[finding.level], indent=int(inside),
+                   detail=quiet)
         if figures:
             yield Line(figures, indent=1, detail=True)
     yield Line(f"looked at in {found.seconds:.1f} s", detail=True)

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.config import Settings, load_settings
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import UsageError
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import health_checks
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import health_checks, health_network
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.health import Finding, examine_health
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.health_checks import CHECKS
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.report import (
@@ -37,7 +37,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.repor
     WARNING,
 )
 from ansible_collections.feedforward.maintenance.plugins.module_utils.probes import host, service, web
-from ansible_collections.feedforward.maintenance.plugins.module_utils.watch import Endpoint, Watch
+from ansible_collections.feedforward.maintenance.plugins.module_utils.watch import Endpoint, Provider, Watch
 
 NOW = dt.datetime.now(dt.timezone.utc)
 LIMITS = Watch(timeout_seconds=1.0, attempts=1, cpu_seconds=0.05)
@@ -156,7 +156,7 @@ def test_a_page_that_nobody_serves(serve, tmp_path):
 
 
 def test_a_page_is_asked_again(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(health_checks, "_BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr(health_network, "_BACK_OFF_SECONDS", 0.01)
     address = serve(tmp_path)
     assert page(f"{address}/second-try", attempts=3).level == OK
     assert page(f"{address}/error", attempts=3).level == CRITICAL
@@ -339,6 +339,10 @@ def test_backups_are_those_of_status(tmp_path):
     found = look("backups", Settings(application="app", directory=str(tmp_path)))
     assert {finding.check for finding in found} == {f"backup {kind}" for kind in ("database", "config", "logs", "full")}
     assert {finding.level for finding in found} == {CRITICAL}
+    (tmp_path / ".app.db.restore-journal").write_text("{}")
+    settings = Settings(application="app", directory=str(tmp_path), databases=(str(tmp_path / "app.db"),))
+    (waits,) = [finding for finding in look("backups", settings) if "restore" in finding.text]
+    assert (waits.level, waits.check) == (CRITICAL, "backup restore")
 
 
 def test_one_check_that_hangs_fails_or_dies_hides_no_other():
@@ -381,6 +385,16 @@ def test_one_check_that_hangs_fails_or_dies_hides_no_other():
     ({"endpoints": [{"status": 200}]}, "look at url"),
     ({"endpoints": [{"url": "http://x", "status": 99}]}, "look at status"),
     ({"endpoints": [{"url": "http://x", "follow": True}]}, "without 'follow'"),
+    ({"providers": {}}, "providers are a list"),
+    ({"providers": [{"name": "a"}]}, "providers whose url begins with http"),
+    ({"providers": [{"name": "a\n", "url": "http://x"}]}, "providers whose name is of letters"),
+    ({"providers": [{"name": "a", "url": "http://x", "trusted": False}]}, "without 'trusted'"),
+    ({"provider_private": 1}, "provider_private is true or false"),
+    ({"key_escrowed": "yes"}, "key_escrowed is true or false"),
+    ({"access_log": "access.log"}, "access_log is a full path, or empty"),
+    ({"work_query": "DELETE FROM drafts"}, "work_query is one SELECT, or empty"),
+    ({"error_minimum": 1.5}, "error_minimum is a whole number above 0"),
+    ({"quick_check_seconds": -1}, "quick_check_seconds is a number of at least 0"),
 ])
 def test_a_wrong_value_has_its_own_words(tmp_path, value, told):
     (tmp_path / "monitoring.json").write_text(json.dumps({"health": value}))
@@ -391,6 +405,10 @@ def test_a_wrong_value_has_its_own_words(tmp_path, value, told):
 
 def test_the_values_that_were_configured(tmp_path):
     (tmp_path / "monitoring.json").write_text(json.dumps({"health": {
-        "endpoints": [{"url": "http://127.0.0.1/", "status": 204}], "attempts": 2, "disk_warning_percent": 70}}))
-    endpoints = (Endpoint("http://127.0.0.1/", 204),)
-    assert load_settings(str(tmp_path)).health == Watch(endpoints=endpoints, attempts=2, disk_warning_percent=70)
+        "endpoints": [{"url": "http://127.0.0.1/", "status": 204}], "attempts": 2, "disk_warning_percent": 70,
+        "providers": [{"name": "Local", "url": "http://10.0.0.1:8000/"}], "access_log": "", "work_query": "SELECT 0, 0",
+        "key_escrowed": None, "quick_check_seconds": 0}}))
+    endpoints, providers = (Endpoint("http://127.0.0.1/", 204),), (Provider("Local", "http://10.0.0.1:8000/"),)
+    assert load_settings(str(tmp_path)).health == Watch(
+        endpoints=endpoints, attempts=2, disk_warning_percent=70, providers=providers, work_query="SELECT 0, 0",
+        quick_check_seconds=0)

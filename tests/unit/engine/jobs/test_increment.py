@@ -16,6 +16,10 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.aead import (
+    DecryptingReader,
+    EncryptingWriter,
+)
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import load_ring, rotate_key
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import open_archive, read_manifest
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.catalog import Catalog
@@ -297,17 +301,19 @@ def test_an_increment_of_another_chain_is_refused(chain: Chain, tmp_path) -> Non
     chain.change(1)
     chain.backup()
     full, newest = chain.site.names()
-    # A full archive of the same content and the same name, made anew: another salt, other bytes.
-    os.unlink(chain.path(full))
-    os.unlink(sidecar_path(chain.path(full)))
-    shutil.move(chain.path(newest), tmp_path / newest)
-    forged = chain.site.backup(strategy="full")
-    os.rename(forged.archive, chain.path(full))
-    shutil.move(tmp_path / newest, chain.path(newest))
+    # The same content under the same name, encrypted anew: another salt, other bytes.
+    ring = load_ring(chain.site.key_file)
+    with open(chain.path(full), "rb") as sealed:
+        content = DecryptingReader(sealed, ring).read()
+    with open(chain.path(full), "wb") as raw:
+        writer = EncryptingWriter(raw, ring.current)
+        writer.write(content)
+        writer.close()
+    assert check_archive(chain.path(full), ring, level="checksums").verdict == "passed"
     for check_level in ("checksums", "integrity", "restore"):
         verdict = check_archive(chain.path(newest), load_ring(chain.site.key_file), level=check_level)
-        assert verdict.verdict == "failed"
-    with pytest.raises(errors.ArchiveError):
+        assert verdict.verdict == "failed" and "is not the one that it was made on" in verdict.problems[0]
+    with pytest.raises(errors.ArchiveError, match="is not the one that it was made on"):
         chain.restored(newest)
     shutil.copy(other / full, chain.path(full))
     assert check_archive(chain.path(newest), load_ring(chain.site.key_file), level="checksums").verdict == "passed"

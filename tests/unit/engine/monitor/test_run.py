@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the feedforward.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs of the monitor, one after the other, with real files and real servers: what is told, and what is left."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ansible_collections.feedforward.maintenance.plugins.module_utils.alerting import Alerting
+from ansible_collections.feedforward.maintenance.plugins.module_utils.config import Settings
+from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import BusyError, UsageError
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.health import Finding
+from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.look import Look, write_look
+from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.run import run_monitor
+
+NOW = datetime(2026, 11, 24, 5, 45, 0, tzinfo=timezone.utc)
+WELL = (Finding(0, "storage /", "Storage", "45.6 GB free", {"free_bytes": 45.6e9}),)
+FULL = (Finding(2, "storage /", "Storage", "1.2 GB free", {"free_bytes": 1.2e9}),)
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes alerts and heartbeats, or refuses them."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.server.refuses:
+            self.server.alerts.append(json.loads(body))
+        self._answer(503 if self.server.refuses else 204)
+
+    def do_GET(self):
+        self.server.beats += 1
+        self._answer(200)
+
+    def _answer(self, status):
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_arguments):
+        """Nothing."""
+
+
+@pytest.fixture
+def receiver():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.alerts, server.beats, server.refuses = [], 0, False
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Monitor:
+    """Runs five minutes apart, each behind a fresh look."""
+
+    def __init__(self, directory, receiver):
+        self.directory, self.now = directory, NOW
+        for name in ("look", "state", "public"):
+            (directory / name).mkdir()
+        url = f"http://127.0.0.1:{receiver.server_port}/"
+        self.settings = Settings(application="feedforward", alerts=Alerting(
+            webhooks=(url,), heartbeat=url, directory=str(directory)))  # fmt: skip
+
+    def run(self, findings):
+        self.now += timedelta(minutes=5)
+        if findings is not None:
+            write_look(str(self.directory / "look" / "look.json"), Look(self.now, findings))
+        return run_monitor(self.settings, self.now)
+
+
+@pytest.fixture
+def monitor(tmp_path, receiver):
+    return Monitor(tmp_path, receiver)
+
+
+def told(receiver):
+    """(kind, check) of what arrived since the last look."""
+    arrived, receiver.alerts[:] = list(receiver.alerts), []
+    return [(event["kind"], event["check"]) for alert in arrived for event in alert["events"]]
+
+
+def test_one_alert_and_one_recovery(monitor, receiver):
+    assert [monitor.run(WELL).problems for _run in range(3)] == [(), (), ()]
+    assert told(receiver) == []
+    monitor.run(FULL)
+    assert told(receiver) == []
+    monitor.run(FULL)
+    assert told(receiver) == [("problem", "storage /")]
+    monitor.run(FULL)
+    monitor.run(WELL)
+    assert told(receiver) == []
+    monitor.run(WELL)
+    assert told(receiver) == [("recovery", "storage /")]
+    monitor.run(WELL)
+    assert told(receiver) == []
+
+
+def test_what_nobody_took_is_told_later(monitor, receiver):
+    monitor.run(WELL)
+    receiver.refuses = True
+    waiting = [monitor.run(FULL).delivery.waiting for _run in range(4)]
+    assert waiting == [0, 1, 1, 1]
+    receiver.refuses = False
+    monitor.now += timedelta(hours=1)
+    monitor.run(FULL)
+    assert told(receiver) == [("problem", "storage /")]
+
+
+def test_a_look_that_did_not_run_is_unknown_and_told(monitor, receiver):
+    monitor.run(WELL)
+    monitor.run(WELL)
+    monitor.now += timedelta(hours=1)
+    done = [monitor.run(None) for _run in range(2)]
+    assert done[-1].report.level == 3
+    assert [check for kind, check in told(receiver) if kind == "problem"] == ["look"]
+
+
+def test_every_run_beats_whatever_it_found(monitor, receiver):
+    for findings in (WELL, FULL, FULL):
+        monitor.run(findings)
+    assert receiver.beats == 3
+
+
+def test_page_summary_and_metrics_are_written(monitor, tmp_path):
+    monitor.run(FULL)
+    assert sorted(os.listdir(tmp_path / "public")) == ["index.html", "metrics.prom", "summary.json"]
+    page = (tmp_path / "public" / "index.html").read_text().replace("<wbr>", "")
+    assert "1.2 GB free" in page
+    assert json.loads((tmp_path / "public" / "summary.json").read_text())["state"] == "CRITICAL"
+    assert 'maintenance_check_state{application="feedforward",check="storage /"' in (
+        tmp_path / "public" / "metrics.prom").read_text()  # fmt: skip
+    assert {oct((tmp_path / "public" / name).stat().st_mode & 0o777) for name in os.listdir(tmp_path / "public")} == {
+        "0o644"}  # fmt: skip
+
+
+def test_an_alert_goes_out_although_nothing_can_be_written(monitor, receiver, tmp_path):
+    """As on a full disk: where a file should be made, there is a directory, or the other way round."""
+    monitor.run(WELL)
+    (tmp_path / "state" / "outbox").write_text("in the way")
+    (tmp_path / "state" / "alerts.json").unlink()
+    (tmp_path / "state" / "alerts.json").mkdir()
+    done = monitor.run(FULL)
+    assert ("problem", "storage /") in told(receiver)
+    assert done.problems
+
+
+def test_a_page_that_cannot_be_written_is_a_problem_of_the_run_and_the_rest_is_done(monitor, receiver, tmp_path):
+    (tmp_path / "public" / "index.html").mkdir()
+    done = monitor.run(WELL)
+    assert any("index.html" in problem for problem in done.problems)
+    assert (tmp_path / "public" / "metrics.prom").exists() and receiver.beats == 1
+
+
+def test_only_one_run_at_a_time(monitor, tmp_path):
+    with open(tmp_path / "state" / "monitor.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="another run of the monitor"):
+            monitor.run(WELL)
+
+
+def test_without_a_directory_there_is_no_run():
+    with pytest.raises(UsageError, match="no directory for the monitor"):
+        run_monitor(Settings(application="feedforward"), NOW)
