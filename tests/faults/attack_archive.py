@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fault_forgery import BOMBS, HOSTILE, LYING, MARK, Hostile, harmless, written
@@ -44,6 +47,8 @@ with open(sys.argv[1], "a") as told:
 sys.exit(os.waitstatus_to_exitcode(status) % 256)
 """
 Damage = Callable[[random.Random, bytearray], str]
+Fault = Callable[..., "tuple[str, list[str]]"]
+"""Called with a world, its newest archive and ``seed``."""
 
 
 def flip(rng: random.Random, data: bytearray) -> str:
@@ -109,11 +114,10 @@ def attack(fresh: Fresh, flips: int, by_command: int) -> Iterator[Row]:
                     counted.count(*_judged(world, archive, damage, seed))
             yield counted
     newest = world.archives / before.newest
+    crew = _crew(world, before.newest, fresh, by_command)
     for name, (damage, _share) in KINDS.items():
         with row(ATTACK, f"{name}: verify and restore by the command") as counted:
-            for seed in range(by_command):
-                world.reset()
-                counted.count(*_refused(world, newest, damage, seed))
+            _share_out(counted, crew, by_command, partial(_refused, damage=damage))
         yield counted
     with row(ATTACK, "the archive of another key, renamed archives, a later format") as counted:
         for act in (_another_key, _renamed, _swapped_with_its_base, _later_format):
@@ -122,10 +126,35 @@ def attack(fresh: Fresh, flips: int, by_command: int) -> Iterator[Row]:
     yield counted
     yield _hostile(fresh())
     with row(ATTACK, "damage to sidecars: the verdict stays") as counted:
-        for seed in range(max(10, by_command)):
-            world.reset()
-            counted.count("did not matter", _sidecar(world, newest, seed))
+        _share_out(counted, crew, max(10, by_command), _sidecar)
     yield counted
+
+
+def _crew(world: World, newest: str, fresh: Fresh, most: int) -> list[tuple[World, Path]]:
+    """A world for each processor, and in each its newest archive: the command is a process of its own, so that they
+    are attacked at the same time."""
+    crew = [(world, world.archives / newest)]
+    for _processor in range(min(os.cpu_count() or 1, most) - 1):
+        another = fresh()
+        crew.append((another, another.archives / another.keep().newest))
+    return crew
+
+
+def _share_out(counted: Row, crew: Sequence[tuple[World, Path]], most: int, fault: Fault) -> None:
+    """Seeds 0 to ``most`` go to the worlds by turns."""
+
+    def of_one(number: int) -> list[tuple[str, list[str]]]:
+        world, archive = crew[number]
+        found = []
+        for seed in range(number, most, len(crew)):
+            world.reset()
+            found.append(fault(world, archive, seed=seed))
+        return found
+
+    with ThreadPoolExecutor(len(crew)) as pool:
+        for found in pool.map(of_one, range(len(crew))):
+            for end, broken in found:
+                counted.count(end, broken)
 
 
 def _methods() -> tuple[str, ...]:
@@ -165,7 +194,7 @@ def _judged(world: World, archive: Path, damage: Damage, seed: int) -> tuple[str
     return "were detected", broken
 
 
-def _refused(world: World, archive: Path, damage: Damage, seed: int) -> tuple[str, list[str]]:
+def _refused(world: World, archive: Path, *, damage: Damage, seed: int) -> tuple[str, list[str]]:
     """The command's verify and restore of the damaged archive: an error each, and the database as it was."""
     data = bytearray(archive.read_bytes())
     what = damage(random.Random(seed), data)
@@ -266,7 +295,7 @@ def _is_harmless(world: World, name: str, hostile: Hostile) -> tuple[int, list[s
     return megabytes, broken + [f"{path} is there" for path in strange]
 
 
-def _sidecar(world: World, archive: Path, seed: int) -> list[str]:
+def _sidecar(world: World, archive: Path, *, seed: int) -> tuple[str, list[str]]:
     """Whatever the sidecar says, a good archive passes and a damaged one fails."""
     rng = random.Random(seed)
     sidecar = Path(f"{archive}.json")
@@ -280,4 +309,4 @@ def _sidecar(world: World, archive: Path, seed: int) -> list[str]:
     archive.write_bytes(content)
     if world.command("verify", archive.name).code == 0:
         broken.append(f"an archive with {what} passes beside it")
-    return [f"sidecar {seed}: {sentence}" for sentence in broken]
+    return "did not matter", [f"sidecar {seed}: {sentence}" for sentence in broken]

@@ -32,6 +32,13 @@ def test_each_job_runs_and_its_timer_waits(host, job):
     assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", judged)[1]) < 3.0
 
 
+def test_the_monitor_runs_and_writes_its_page(host):
+    start_unit(host, "feedforward-monitor.service")
+    found = json.loads(host.check_output("cat /var/lib/feedforward-monitor/public/summary.json"))
+    assert found["checks"]["backup database"]["state"] == "OK" and found["checks"]["service"]["state"] == "OK", found
+    assert "<h1>" in host.check_output("cat /var/lib/feedforward-monitor/public/index.html")
+
+
 def test_all_archives_restore(host):
     found = ask(host, "verify all --level restore")["archives"]
     assert {verdict["verdict"] for verdict in found} == {"passed"}

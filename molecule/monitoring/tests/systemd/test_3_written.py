@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 from monitored import PUBLIC, run_monitor, summary
 
 SECONDS = 1.0
@@ -46,3 +48,33 @@ def cpu_seconds(host):
         "--no-pager | python3 -c 'import json, sys; print(sum(int(line.get(\"CPU_USAGE_NSEC\", 0)) for line in "
         "map(json.loads, sys.stdin)))'")
     return int(lines) / 1e9
+
+
+def test_no_write_of_the_application_is_refused_while_the_monitor_runs(host):
+    """Its busy timeout is 100 ms."""
+    before = json.loads(host.check_output("cat /opt/feedforward/data/writer.json"))
+    run_monitor(host, 5)
+    after = json.loads(host.check_output("cat /opt/feedforward/data/writer.json"))
+    assert after["pid"] == before["pid"] and after["commits"] > before["commits"]
+    assert after["failed"] == before["failed"]
+
+
+def test_doctor_makes_a_trial_backup_and_finds_nothing_wrong(host):
+    before = host.check_output("cd /backups/feedforward && find . -type f -exec sha256sum {} + | sort")
+    done = host.run("feedforward-maintenance doctor")
+    assert done.rc == 0, done.stdout + done.stderr
+    assert "the trial backup of" in done.stdout.splitlines()[-1]
+    assert host.check_output("cd /backups/feedforward && find . -type f -exec sha256sum {} + | sort") == before
+
+
+def test_doctor_names_a_job_that_failed_and_what_to_do(host):
+    host.check_output("mv /secure/backup.key /secure/backup.away")
+    try:
+        host.run("systemctl start feedforward-backup-database.service")
+        done = host.run("feedforward-maintenance doctor")
+    finally:
+        host.check_output("mv /secure/backup.away /secure/backup.key")
+        host.check_output("systemctl start feedforward-backup-database.service")
+    assert done.rc == 5, done.stdout + done.stderr
+    assert "/secure/backup.key" in done.stdout.splitlines()[-1]
+    assert "feedforward-backup-database" in done.stdout

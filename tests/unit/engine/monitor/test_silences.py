@@ -10,6 +10,8 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -228,7 +230,9 @@ def test_two_writers_lose_nothing(path):
 @pytest.mark.needs("root")
 def test_the_monitor_reads_what_root_opened(tmp_path, path):
     os.chown(tmp_path, NOBODY, NOBODY)
-    for parent in tmp_path.parents[:2]:
+    for parent in tmp_path.parents:
+        if parent == Path(tempfile.gettempdir()):
+            break
         os.chmod(parent, 0o755)
     made = opened(path)
     assert (os.stat(path).st_uid, os.stat(path).st_gid, os.stat(path).st_mode & 0o777) == (NOBODY, NOBODY, 0o640)
