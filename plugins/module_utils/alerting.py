@@ -35,8 +35,8 @@ class Mail:
 @dataclass(frozen=True)
 class Alerting:
     """``mail`` None: none is sent. ``webhooks`` take the alert as JSON by POST, ``apprise`` are URLs of that program;
-    ``heartbeat`` is asked for after every run that came to its end, so that its owner notices when none does. The URLs
-    hold secrets.
+    ``heartbeat`` is asked for after every run that did all of its work, so that its owner notices when none does. The
+    URLs hold secrets.
 
     A state has to be found ``confirm_runs`` times in a row before it is told. What changed ``flap_changes`` times
     within ``flap_hours`` is told once as unsteady, and again when it has kept still for as long. ``unknown_silent``:

@@ -95,7 +95,7 @@ def run_monitor(settings: Settings, now: datetime) -> MonitorRun:
         events = _tell(settings, places, quiet, report, now, host, problems)
         delivery = _deliver(settings, places, now, problems)
         _publish(settings, places, report, now, host, problems)
-        _beat(settings, problems)
+        _beat(settings, report, problems)
         return MonitorRun(report, events, delivery, tuple(problems))
 
 
@@ -214,9 +214,11 @@ def _jobs(report: HealthReport, now: datetime) -> list[metrics.JobRun]:
     return jobs
 
 
-def _beat(settings: Settings, problems: list[str]) -> None:
-    """The dead man's switch: it hears of every run that came to here, whatever was found."""
-    if settings.alerts.heartbeat:
+def _beat(settings: Settings, report: HealthReport, problems: list[str]) -> None:
+    """The dead man's switch hears of every run that did all of its work, whatever was found. It is the only one left to
+    raise an alarm where no message gets out, and so it hears nothing then."""
+    stuck = any(finding.check == "outbox" and finding.level != OK for finding in report.findings)
+    if settings.alerts.heartbeat and not problems and not stuck:
         try:
             heartbeat.ping(settings.alerts.heartbeat)
         except ChannelError as error:

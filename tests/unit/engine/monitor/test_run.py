@@ -131,6 +131,21 @@ def test_every_run_beats_whatever_it_found(monitor, receiver):
     assert receiver.beats == 3
 
 
+def test_the_switch_hears_nothing_while_alerts_do_not_get_out(monitor, receiver):
+    monitor.run(WELL)
+    receiver.refuses = True
+    monitor.run(FULL)
+    monitor.run(FULL)
+    monitor.now += timedelta(hours=2)
+    before = receiver.beats
+    monitor.run(FULL)
+    assert receiver.beats == before
+    receiver.refuses = False
+    for _run in range(5):
+        monitor.run(FULL)
+    assert receiver.beats > before
+
+
 def test_page_summary_and_metrics_are_written(monitor, tmp_path):
     monitor.run(FULL)
     assert sorted(os.listdir(tmp_path / "public")) == ["index.html", "metrics.prom", "summary.json"]
@@ -158,7 +173,7 @@ def test_a_page_that_cannot_be_written_is_a_problem_of_the_run_and_the_rest_is_d
     (tmp_path / "public" / "index.html").mkdir()
     done = monitor.run(WELL)
     assert any("index.html" in problem for problem in done.problems)
-    assert (tmp_path / "public" / "metrics.prom").exists() and receiver.beats == 1
+    assert (tmp_path / "public" / "metrics.prom").exists() and receiver.beats == 0
 
 
 def test_only_one_run_at_a_time(monitor, tmp_path):
