@@ -24,8 +24,8 @@ _TITLE = "Trial backup"
 _WARNINGS_SHOWN = 5
 
 
-def attempt(case: Case, rows: Sequence[Row], progress: Optional[Progress] = None) -> tuple[Sequence[Row],
-                                                                                       Optional[Trial]]:
+def attempt(case: Case, rows: Sequence[Row],
+            progress: Optional[Progress] = None) -> tuple[Sequence[Row], Optional[Trial]]:
     """Makes a backup as configured (databases, else the configuration) beside the archives, verifies it, and removes
     it: the catalog, its lock and its records stay as they are. Not tried where ``rows`` or the room forbid it."""
     settings, directory = case.settings, case.settings.directory

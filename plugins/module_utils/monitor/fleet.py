@@ -52,8 +52,8 @@ def fleet(pages: Sequence[tuple[str, Optional[Mapping[str, Any]]]], now: datetim
     return document(
         "all hosts", level,
         f'<h1>All hosts</h1>\n<p class="lead">{badge(level)} <span>{text(tally)}</span></p>\n{written(now, _STALE)}',
-        section("hosts", "Hosts", f'<div class="card">{listed}</div>') + section("findings", "What is not well",
-                                                                               _problems(hosts)),
+        section("hosts", "Hosts", f'<div class="card">{listed}</div>')
+        + section("findings", "What is not well", _problems(hosts)),
         "A host that gave no word for 15 minutes is never counted as well.")
 
 
