@@ -15,5 +15,5 @@ def test_systemd_has_nothing_left(host):
 
 def test_cron_has_its_entries(host):
     entries = host.check_output("ls /etc/cron.d/ | grep '^feedforward-' | sort").splitlines()
-    jobs = ("backup-config", "backup-database", "backup-full", "backup-logs", "verify")
+    jobs = ("backup-config", "backup-database", "backup-full", "backup-logs", "monitor", "verify")
     assert entries == [f"feedforward-{job}" for job in jobs]

@@ -31,7 +31,7 @@ SECOND_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 # Where the roles put what they install, and what a host's own services make at any time.
 INSTALLED = re.compile(
     r"/(etc/(cron\.d|systemd/system(/timers\.target\.wants|/multi-user\.target\.wants)?)"
-    r"|usr/local/(bin|libexec)|var/lib(/systemd/timers)?)/(stamp-)?odd[-.]|/etc/odd-maintenance(/|$)"
+    r"|usr/local/(bin|libexec)|var/lib(/systemd/timers)?)/(stamp-)?odd[-.]|/etc/odd-(maintenance|monitor)(/|$)"
     r"|/etc/systemd/system/(timers|multi-user)\.target\.wants$|/usr/local/libexec$"
 )
 VOLATILE = re.compile(r"/var/(log|cache|lib/(apt|dpkg|systemd|private))/|/(root|home/admin)/\.ansible(/|$)"
