@@ -46,10 +46,22 @@ def test_owner_and_mode(made, path):
     assert made[path] == (*INSTALLED[path], "root:root")
 
 
+MONITOR_OWNS = ("/var/lib/feedforward-monitor/state", "/var/lib/feedforward-monitor/public")
+MONITOR_READS = ("/etc/feedforward-monitor", "/var/lib/feedforward-monitor")
+
+
 def test_all_that_was_made_is_roots_and_nobody_else_may_write_it(made):
-    assert {path: facts for path, facts in made.items() if facts[2] != "root:root"} == {}
+    strange = {path: facts[2] for path, facts in made.items() if facts[2] != "root:root"}
+    # The monitor's own, and what root lets him read.
+    own = {path: owner for path, owner in strange.items() if path.startswith(MONITOR_OWNS)}
+    assert set(own.values()) == {"feedforward-monitor:feedforward-monitor"}
+    read = {path: owner for path, owner in strange.items() if path not in own}
+    assert set(read.values()) == {"root:feedforward-monitor"}
+    assert [path for path in read if not path.startswith(MONITOR_READS)] == []
     # Anybody's write, and the set-user-ID, set-group-ID and sticky bits; a link has no mode of its own.
-    assert {path: oct(mode) for path, (kind, mode, _owner) in made.items() if kind != "l" and mode & 0o7022} == {}
+    loose = {path: oct(mode) for path, (kind, mode, _owner) in made.items() if kind != "l" and mode & 0o7022}
+    # What root writes there belongs to the group of the directory.
+    assert loose == {"/var/lib/feedforward-monitor/look": "0o2750"}
 
 
 def test_all_that_is_secret_can_be_read_by_root_only(made):
