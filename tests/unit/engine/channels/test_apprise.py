@@ -110,9 +110,9 @@ def test_no_secret_is_in_a_list_of_processes(monkeypatch):
     commands = []
     run = subprocess.run
 
-    def watched(command, **options):
+    def watched(command, *, check, **options):
         commands.append((command, options.get("env")))
-        return run(command, **options)
+        return run(command, check=check, **options)
 
     monkeypatch.setattr(subprocess, "run", watched)
     failure(f"json://robot:{SECRET}@127.0.0.1:{closed_port()}/{SECRET}")

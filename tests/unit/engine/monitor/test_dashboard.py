@@ -45,15 +45,15 @@ class Page(HTMLParser):
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag, attributes):
-        names = [name for name, _value in attributes]
+    def handle_starttag(self, tag, attrs):
+        names = [name for name, _value in attrs]
         assert len(names) == len(set(names))
-        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
