@@ -205,7 +205,7 @@ BOMBS = (
     Hostile("a manifest of as many zeros as it may have", "not valid", _huge_manifest(MANIFEST_LIMIT_BYTES)),
     *(Hostile(f"a manifest of nothing but {piece.decode()}", "than its size explains",
               partial(_dense_manifest, piece=piece)) for piece in (b"[],", b"{},", b'"",', b"1000,", b'{"a":1},')),
-    *(Hostile(f"digests of nothing but {piece!r}", "not valid", partial(_dense_digests, piece=piece))
+    *(Hostile(f"digests of nothing but {piece!r}", "larger than", partial(_dense_digests, piece=piece))
       for piece in (b"{},", b"\n", b"{}\n")),
     Hostile("an extended header of gigabytes", "extended header of", _huge_header),
     Hostile("a member of gigabytes", "another type or size", _huge_member),

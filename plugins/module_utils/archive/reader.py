@@ -19,7 +19,14 @@ from ..units import format_bytes
 from .aead import HEADER_BYTES, DecryptingReader, damaged
 from .blocks import BlockReader
 from .codecs import FRAMINGS
-from .digests import DIGESTS_LIMIT_BYTES, DIGESTS_MEMBER, MemberDigest, digest_of, from_lines
+from .digests import (
+    DIGESTS_LIMIT_BYTES,
+    DIGESTS_MEMBER,
+    LINE_LIMIT_BYTES,
+    MemberDigest,
+    digest_of,
+    from_lines,
+)
 from .fields import Invalid
 from .keys import KeyRing
 from .manifest import MANIFEST_LIMIT_BYTES, MANIFEST_MEMBER, DatabaseEntry, FileEntry, Listed, Manifest
@@ -238,12 +245,14 @@ class ArchiveReader:
 
     def _finish_members(self, header: TarHeader) -> None:
         """Reads ``digests`` and the end, and compares everything."""
-        self._own(header, DIGESTS_MEMBER, DIGESTS_LIMIT_BYTES)
+        members = len(self._seen) + len(self._missing)
+        # Of few members there are few lines, and no need to take in what could be those of very many.
+        self._own(header, DIGESTS_MEMBER, min(DIGESTS_LIMIT_BYTES, 2 * members * LINE_LIMIT_BYTES))
         data = self._read_rest()
         if self._tar.next() is not None:
             raise self._damaged(f"a member follows {DIGESTS_MEMBER}, which must be the last")
         try:
-            digests = from_lines(data, len(self._seen) + len(self._missing))
+            digests = from_lines(data, members)
         except Invalid as error:
             raise self._damaged(f"its member {DIGESTS_MEMBER} is not valid: {error}") from error
         self._compare(digests)
