@@ -25,7 +25,7 @@ _REPLY_CHARACTERS = 160
 _POLICY = SMTP.clone(cte_type="7bit")
 
 
-class _Plain(smtplib.SMTP):
+class _Patient(smtplib.SMTP):
     """Waits for each reply as a whole, not for each of its bytes, for the time that was given."""
 
     def getreply(self) -> tuple[int, bytes]:
@@ -37,14 +37,8 @@ class _Plain(smtplib.SMTP):
             raise
 
 
-class _Tls(smtplib.SMTP_SSL):
-    def getreply(self) -> tuple[int, bytes]:
-        try:
-            with time_limit(self.sock, self.timeout):
-                return super().getreply()
-        except TimeoutError:
-            self.close()
-            raise
+class _PatientTls(_Patient, smtplib.SMTP_SSL):
+    """The same over TLS from the first byte on."""
 
 
 def send(mail: Mail, message: Message, *, context: Optional[ssl.SSLContext] = None) -> None:
@@ -99,9 +93,9 @@ def _connect(mail: Mail, context: Optional[ssl.SSLContext]) -> smtplib.SMTP:
     try:
         verified = context or ssl.create_default_context()
         if mail.security == "tls":
-            connection = _Tls(mail.server, mail.port, timeout=mail.timeout_seconds, context=verified)
+            connection = _PatientTls(mail.server, mail.port, timeout=mail.timeout_seconds, context=verified)
         else:
-            connection = _Plain(mail.server, mail.port, timeout=mail.timeout_seconds)
+            connection = _Patient(mail.server, mail.port, timeout=mail.timeout_seconds)
         connection.ehlo_or_helo_if_needed()
         if mail.security == "starttls":
             if not connection.has_extn("starttls"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,10 +17,10 @@ from ..catalog.names import KINDS
 from ..catalog.records import parse_instant
 from ..catalog.status import read_status
 from ..errors import MaintenanceError, printable
+from ..probes import programs
 from .doctor import SCHEDULE, SYMPTOM, Case, Row, noted, problem, unclear, well
 
 LOG_LINES = 10
-TIMEOUT_SECONDS = 20
 _PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "UnitFileState",
                "NextElapseUSecRealtime")
 _CRON_DAEMONS = frozenset({"cron", "crond", "cronie", "fcron"})
@@ -80,27 +79,16 @@ def _systemd(case: Case, timers: Sequence[str], told: set[str]) -> Iterator[Row]
 
 def _show(units: Sequence[str]) -> dict[str, dict[str, str]]:
     """The properties of each unit, by its name. Raises OSError."""
-    done = _run(["systemctl", "show", "--no-pager", "--property", ",".join(_PROPERTIES), "--", *units])
-    if done.returncode != 0:
-        raise OSError(done.stderr.strip() or f"systemctl ended with {done.returncode}")
-    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in done.stdout.split("\n\n")]
+    shown = programs.answer(["systemctl", "show", "--no-pager", "--property", ",".join(_PROPERTIES), "--", *units])
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
     return {block["Id"]: block for block in blocks if "Id" in block}
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        # The engine also runs without Ansible, so there is no module whose run_command could be called.
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,  # pylint: disable=ansible-bad-function
-                              text=True, errors="replace", check=False, timeout=TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"{command[0]} did not answer within {TIMEOUT_SECONDS} s") from error
 
 
 def _log(job: str) -> str:
     """The last lines that a job of ours wrote, each on a line of its own; empty where no journal tells."""
     try:
-        done = _run(["journalctl", "--identifier", job, "--lines", str(LOG_LINES), "--no-pager", "--quiet", "--output",
-                     "short-iso"])
+        done = programs.ended(["journalctl", "--identifier", job, "--lines", str(LOG_LINES), "--no-pager", "--quiet",
+                               "--output", "short-iso"])
     except OSError:
         return ""
     lines = [printable(line) for line in done.stdout.splitlines() if not line.startswith("-- ")]

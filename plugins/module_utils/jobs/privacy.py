@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s@]*@")
 _ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.(?!(?:service|timer|path|socket|mount)\b)[A-Za-z]{2,}")
 
 
@@ -19,3 +20,8 @@ def without_names(text: str, uploads_paths: Sequence[str]) -> str:
         place = re.escape(path.rstrip("/"))
         text = re.sub(f"({place})/(?:.*(?=: )|.*)", r"\1/...", text)
     return _ADDRESS.sub("(an address)", text)
+
+
+def without_logins(text: str) -> str:
+    """``text`` without the user and the password of URLs in it."""
+    return _LOGIN_IN_URL.sub("", text)

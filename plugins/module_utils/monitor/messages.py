@@ -18,6 +18,7 @@ from typing import Any, Optional
 from ..alerting import Message
 from ..errors import printable
 from ..jobs.health import Finding
+from ..jobs.privacy import without_logins
 from ..jobs.report import LEVEL_NAMES, OK, UNKNOWN, worst
 from ..units import format_seconds, iso, stamp
 from .alerts import Event
@@ -30,7 +31,6 @@ MOST_LISTED = 100
 
 _COMMAND = "feedforward-maintenance"
 _NAME_CHARACTERS, _WIDTH, _SHORTEST_TEXT = 40, 78, 20
-_USER_IN_URL = re.compile(r"(?<=://)[^/\s@]*@")
 _OVER = ("recovery", "gone")
 _STYLE = """:root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;margin:16px;max-width:44em;color:#1b2530;background:#ffffff;
@@ -276,4 +276,4 @@ def _when(moment: datetime) -> str:
 
 def _clean(text: str) -> str:
     """One line without control characters, and without a name and a password in an address."""
-    return printable(" ".join(_USER_IN_URL.sub("", text).split()))
+    return printable(" ".join(without_logins(text).split()))

@@ -7,7 +7,6 @@ it. What is not known is left out, never 0; no text of a finding appears."""
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Optional
 from ..catalog.names import KINDS
 from ..errors import printable
 from ..jobs.health import Finding, HealthReport
+from ..jobs.privacy import without_logins
 from ..jobs.report import worst
 from ..version import VERSION
 
@@ -23,7 +23,6 @@ MOST_COUNTS = 50
 """Of the counts by a name that is found on the host, the largest so many of each finding are told."""
 
 _PREFIX = "maintenance_"
-_USER_IN_URL = re.compile(r"(?<=://)[^/\s@]*@")
 _MILLI, _PERCENT, _DAYS = 1000.0, 100.0, 1 / 86400
 
 
@@ -202,7 +201,7 @@ def _second(seconds: float) -> float:
 
 
 def _label(text: str) -> str:
-    return printable(_USER_IN_URL.sub("", text))
+    return printable(without_logins(text))
 
 
 def _braces(labels: _Labels) -> str:

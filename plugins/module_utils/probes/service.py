@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from . import programs
+
 _PROPERTIES = ("LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result")
 _DELETED = " (deleted)"
-TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,8 @@ class OpenFile:
 
 def unit(name: str) -> Unit:
     """The unit of that name. Raises OSError where systemctl cannot be run or does not answer in time."""
-    command = ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", name]
-    try:
-        # The engine also runs without Ansible, so there is no module whose run_command could be called.
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,  # pylint: disable=ansible-bad-function
-                              text=True, check=False, timeout=TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"systemctl did not answer within {TIMEOUT_SECONDS} s") from error
-    if done.returncode != 0:
-        raise OSError(done.stderr.strip() or f"systemctl ended with {done.returncode}")
-    found = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    shown = programs.answer(["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", name])
+    found = dict(line.partition("=")[::2] for line in shown.splitlines())
     pid = int(found.get("MainPID") or 0)
     return Unit(name, found.get("LoadState", ""), found.get("ActiveState", ""), found.get("SubState", ""),
                 found.get("Result", ""), pid or None, int(found.get("NRestarts") or 0))

@@ -10,14 +10,14 @@ import json
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Optional
 
+from . import programs
+
 UNIT_DIRECTORY = "/etc/systemd/system"
-TIMEOUT_SECONDS = 20
 
 _MARK = "# Role: feedforward.maintenance._schedule"
 _UNIT_BYTES = 1 << 16
@@ -92,18 +92,9 @@ def states(names: Sequence[str]) -> dict[str, State]:
     """The units of these names, by name. Raises OSError where systemctl cannot be run or does not answer in time."""
     if not names:
         return {}
-    command = ["systemctl", "show", "--no-pager", "--property", ",".join(_PROPERTIES), "--", *names]
     # In UTC there is no zone to know, and the older systemd has no option for it.
-    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C"}
-    try:
-        # The engine also runs without Ansible, so there is no module whose run_command could be called.
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,  # pylint: disable=ansible-bad-function
-                              env=environment, text=True, errors="replace", check=False, timeout=TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"systemctl did not answer within {TIMEOUT_SECONDS} s") from error
-    if done.returncode != 0:
-        raise OSError(done.stderr.strip() or f"systemctl ended with {done.returncode}")
-    return parse_states(done.stdout)
+    return parse_states(programs.answer(
+        ["systemctl", "show", "--no-pager", "--property", ",".join(_PROPERTIES), "--", *names], TZ="UTC", LC_ALL="C"))
 
 
 def parse_states(shown: str) -> dict[str, State]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.feedforward.maintenance.plugins.module_utils.probes import units
+from ansible_collections.feedforward.maintenance.plugins.module_utils.probes import programs, units
 
 MARK = "# Ansible managed\n# Role: feedforward.maintenance._schedule\n"
 
@@ -105,7 +105,7 @@ def test_a_systemctl_that_fails_or_hangs(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Failed to connect to bus"):
         units.states(["a.timer"])
     systemctl(tmp_path, monkeypatch, "exec sleep 60")
-    monkeypatch.setattr(units, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(programs, "TIMEOUT_SECONDS", 0.2)
     with pytest.raises(TimeoutError, match="did not answer"):
         units.states(["a.timer"])
 
