@@ -112,6 +112,8 @@ def test_every_threshold_is_a_variable(tmp_path):
     numbers = {name: value for name, value in numbers.items() if not isinstance(value, bool)}
     ours = rules()
     used = sorted(name for name, value in numbers.items() if rules({**VARIABLES, name: value * 3}) != ours)
+    # The monitor itself cannot tell that it is silent: this one is Prometheus's alone.
+    used.remove("monitoring_prometheus_silent_minutes")
     for name in used:
         role, _line, field = name.partition("_")
         kind = field.partition("_")[0]
