@@ -35,6 +35,7 @@ class Stage:
 
     ``needs`` names programs, ``root`` for who runs it, or ``bed`` for the test hosts. ``proof`` has to be found in
     the output: a run that tested nothing is no success. A stage that is ``optional`` may be left out even in CI.
+    One that runs ``beside`` others mostly waits: for timers, for intervals, for one process at a time.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage:
     proof: re.Pattern[str] | None = None
     after_failure: tuple[str, ...] = ()
     optional: bool = False
+    beside: bool = False
 
 
 def tool(line: str) -> tuple[str, ...]:
@@ -107,9 +109,10 @@ def python_stages() -> list[Stage]:
 
 
 def scenarios() -> list[str]:
-    """Names of the molecule scenarios; the one that proves the bed comes first."""
-    names = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
-    return sorted((name for name in names if name != "default"), key=lambda name: name != "sandbox")
+    """Names of the molecule scenarios; the one that proves the bed comes first, and no long one is left for the end."""
+    names = [path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")]
+    names.remove("default")
+    return sorted(names, key=lambda name: (name == "sandbox", name), reverse=True)
 
 
 def scenario_stage(name: str, stage_name: str, group: str, environment: dict[str, str], *needs: str) -> Stage:
@@ -123,6 +126,7 @@ def scenario_stage(name: str, stage_name: str, group: str, environment: dict[str
         limit_seconds=1200,
         proof=PYTEST_TESTS,
         after_failure=("testbed/bed", "down"),
+        beside=True,
     )
 
 
@@ -145,7 +149,7 @@ def newer_python() -> str:
 def newest_stages() -> list[Stage]:
     """Sanity and one scenario on the newest ansible-core, where a Python for it is found."""
     python = newer_python()
-    environment = {"VENV": NEWEST, "TESTBED": "newest"}
+    environment = {"VENV": NEWEST}
     stages = [
         Stage("newest:install", "newest", (("tools/venv.sh", "newest", NEWEST, python),), needs=(python,)),
         Stage(
@@ -164,5 +168,6 @@ def newest_stages() -> list[Stage]:
 
 
 def all_stages() -> list[Stage]:
-    """All stages, in order."""
-    return [*lint_stages(), *python_stages(), *molecule_stages(), *newest_stages()]
+    """All stages, in order: those that run beside each other are the last."""
+    stages = [*lint_stages(), *python_stages(), *molecule_stages(), *newest_stages()]
+    return sorted(stages, key=lambda stage: stage.beside)
