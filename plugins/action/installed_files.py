@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible.errors import AnsibleActionFail
@@ -22,11 +22,15 @@ ARGUMENTS = {
     "directories": {"type": "list", "elements": "dict", "default": [], "options": {
         "path": {"type": "path", "required": True},
         "mode": {"type": "str", "default": "0755"},
+        "owner": {"type": "str"},
+        "group": {"type": "str"},
     }},
     "files": {"type": "list", "elements": "dict", "default": [], "options": {
         "src": {"type": "str", "required": True},
         "dest": {"type": "str", "required": True},
         "mode": {"type": "str", "default": "0644"},
+        "owner": {"type": "str"},
+        "group": {"type": "str"},
         "validate": {"type": "str"},
         "present_for": {"type": "list", "elements": "dict"},
         "absent_for": {"type": "list", "elements": "dict", "default": []},
@@ -39,11 +43,14 @@ ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Step:
-    """One path as it has to be: ``state`` is directory, absent or file. Only a file has ``src`` and ``variables``."""
+    """One path as it has to be: ``state`` is directory, absent or file. Only a file has ``src`` and ``variables``.
+
+    ``rights`` are mode, owner and group, as the stock modules take them.
+    """
 
     state: str
     path: str
-    mode: Optional[str] = None
+    rights: Mapping[str, str] = field(default_factory=dict)
     src: str = ""
     validate: Optional[str] = None
     variables: Optional[dict[str, Any]] = None
@@ -60,15 +67,13 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validated, options = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        owner = {"owner": options["owner"], "group": options["group"]}
         steps = list(plan(options))
         there = host_files.look(self, [step.path for step in steps], task_vars)
         changed, diffs = [], []
         for step in steps:
-            if self._is_right(step, there[step.path], owner, task_vars):
+            if self._is_right(step, there[step.path], task_vars):
                 continue
-            done = self._template(step, owner, task_vars) if step.state == "file" else self._file(
-                step, owner, task_vars)
+            done = self._template(step, task_vars) if step.state == "file" else self._file(step, task_vars)
             if done.get("failed"):
                 return {**result, **done, "changed": bool(changed), "path": step.path}
             if done.get("changed"):
@@ -78,13 +83,12 @@ class ActionModule(ActionBase):
         result.update(changed=bool(changed), paths=changed, diff=diffs)
         return result
 
-    def _is_right(self, step: Step, there: dict[str, Any], owner: dict[str, str], task_vars: dict[str, Any]) -> bool:
+    def _is_right(self, step: Step, there: dict[str, Any], task_vars: dict[str, Any]) -> bool:
         if step.state != there["type"]:
             return False
         if step.state == "absent":
             return True
-        right = {"mode": step.mode, **owner}
-        if any(there[name] != value for name, value in right.items()):
+        if any(there[name] != value for name, value in step.rights.items()):
             return False
         return step.state == "directory" or there.get("sha256") == self._digest(step, task_vars)
 
@@ -94,9 +98,9 @@ class ActionModule(ActionBase):
         (content,) = lookup.run([step.src], {**task_vars, **(step.variables or {})})
         return hashlib.sha256(str(content).encode("utf-8")).hexdigest()
 
-    def _template(self, step: Step, owner: dict[str, str], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _template(self, step: Step, task_vars: dict[str, Any]) -> dict[str, Any]:
         task = self._task.copy()
-        task.args = {"src": step.src, "dest": step.path, "mode": step.mode, **owner}
+        task.args = {"src": step.src, "dest": step.path, **step.rights}
         if step.validate:
             task.args["validate"] = step.validate
         action = self._shared_loader_obj.action_loader.get(
@@ -104,31 +108,34 @@ class ActionModule(ActionBase):
             loader=self._loader, templar=self._templar, shared_loader_obj=self._shared_loader_obj)
         return dict(action.run(task_vars={**task_vars, **(step.variables or {})}))
 
-    def _file(self, step: Step, owner: dict[str, str], task_vars: dict[str, Any]) -> dict[str, Any]:
-        wanted = {"path": step.path, "state": step.state}
-        if step.state == "directory":
-            wanted |= {"mode": step.mode, **owner}
+    def _file(self, step: Step, task_vars: dict[str, Any]) -> dict[str, Any]:
+        wanted = {"path": step.path, "state": step.state, **step.rights}
         return dict(self._execute_module(module_name="ansible.legacy.file", module_args=wanted, task_vars=task_vars))
 
 
 def plan(options: dict[str, Any]) -> Iterator[Step]:
     """All steps, in the order in which they are done. Raises AnsibleActionFail for a path that is not absolute."""
-    steps = [Step("directory", entry["path"], entry["mode"]) for entry in options["directories"]]
+    steps = [Step("directory", entry["path"], rights(entry, options)) for entry in options["directories"]]
     steps += [Step("absent", path) for path in options["absent"]]
     steps += [Step("absent", named(entry["dest"], item)) for entry in options["files"] for item in entry["absent_for"]]
     for entry in options["files"]:
         items = [None] if entry["present_for"] is None else entry["present_for"]
-        steps += [_file_step(entry, item) for item in items]
+        steps += [_file_step(entry, item, rights(entry, options)) for item in items]
     for step in steps:
         if not os.path.isabs(step.path):
             raise AnsibleActionFail(f"{step.path}: this path is not absolute. Write the full path.")
     return iter(steps)
 
 
-def _file_step(entry: dict[str, Any], item: Optional[dict[str, Any]]) -> Step:
+def rights(entry: dict[str, Any], options: dict[str, Any]) -> dict[str, str]:
+    """Mode, owner and group of an entry: its own where it says so."""
+    return {"mode": entry["mode"], **{name: entry[name] or options[name] for name in ("owner", "group")}}
+
+
+def _file_step(entry: dict[str, Any], item: Optional[dict[str, Any]], wanted: dict[str, str]) -> Step:
     validate = entry["validate"] and named(entry["validate"], item)
     variables = None if item is None else {"item": item}
-    return Step("file", named(entry["dest"], item), entry["mode"], entry["src"], validate, variables)
+    return Step("file", named(entry["dest"], item), wanted, entry["src"], validate, variables)
 
 
 def named(text: str, item: Optional[dict[str, Any]]) -> str:

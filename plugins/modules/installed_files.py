@@ -48,6 +48,14 @@ options:
           - Mode, a quoted octal number.
         type: str
         default: "0755"
+      owner:
+        description:
+          - Owner, where it is not that of everything else.
+        type: str
+      group:
+        description:
+          - Group, where it is not that of everything else.
+        type: str
   files:
     description:
       - Files made from templates.
@@ -72,6 +80,14 @@ options:
           - Mode, a quoted octal number.
         type: str
         default: "0644"
+      owner:
+        description:
+          - Owner, where it is not that of everything else.
+        type: str
+      group:
+        description:
+          - Group, where it is not that of everything else.
+        type: str
       validate:
         description:
           - A command that proves a new file before it is put in place, with C(%s) for its path and C({name}) as in
@@ -96,12 +112,12 @@ options:
     default: []
   owner:
     description:
-      - Owner of everything.
+      - Owner of everything that names none of its own.
     type: str
     default: root
   group:
     description:
-      - Group of everything.
+      - Group of everything that names none of its own.
     type: str
     default: root
 """

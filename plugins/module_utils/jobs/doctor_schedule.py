@@ -6,25 +6,20 @@ jobs that failed have said. Of the journal only the lines of our own jobs are re
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ..catalog.names import KINDS
-from ..catalog.records import parse_instant
 from ..catalog.status import read_status
 from ..errors import MaintenanceError, printable
 from ..probes import programs
+from ..probes.units import failures, states
+from ..units import iso
 from .doctor import SCHEDULE, SYMPTOM, Case, Row, noted, problem, unclear, well
 
 LOG_LINES = 10
-_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "UnitFileState",
-               "NextElapseUSecRealtime")
 _CRON_DAEMONS = frozenset({"cron", "crond", "cronie", "fcron"})
-_RECORD_BYTES = 65536
 
 
 def schedule(case: Case) -> Iterator[Row]:
@@ -57,31 +52,25 @@ def _systemd(case: Case, timers: Sequence[str], told: set[str]) -> Iterator[Row]
                       "run systemd", "Set backup_scheduler to cron and run the role backup",
                       MaintenanceError.exit_code, SCHEDULE)
         return
-    units = _show([f"{job}.{suffix}" for job in timers for suffix in ("timer", "service")])
+    found = states([f"{job}.{suffix}" for job in timers for suffix in ("timer", "service")])
     for job in timers:
-        timer, service = units.get(f"{job}.timer", {}), units.get(f"{job}.service", {})
+        timer, service = found.get(f"{job}.timer"), found.get(f"{job}.service")
         title, name = f"Timer {job}", f"{job}.timer"
-        state = f"{timer.get('ActiveState', 'unknown')}, {timer.get('UnitFileState') or timer.get('LoadState', '')}"
-        if timer.get("ActiveState") != "active":
+        state = f"{timer.active}, {timer.enabled or timer.load}" if timer is not None else "unknown"
+        if timer is None or timer.active != "active":
             yield problem(f"timer {name}", title, f"it is {state}, so that nothing starts the job",
                           f"Run 'systemctl enable --now {name}'", MaintenanceError.exit_code, SCHEDULE)
-        elif timer.get("UnitFileState") != "enabled":
+        elif timer.enabled != "enabled":
             yield noted(f"timer {name}", title, f"it is {state}: it will not come back when the host starts",
                         f"Run 'systemctl enable {name}'")
         else:
-            yield well(f"timer {name}", title, f"{state}, next {timer.get('NextElapseUSecRealtime') or 'not known'}")
-        if service.get("ActiveState") == "failed":
+            following = iso(timer.next_at) if timer.next_at is not None else "not known"
+            yield well(f"timer {name}", title, f"{state}, next {following}")
+        if service is not None and service.active == "failed":
             told.add(job)
-            text = f"failed ({service.get('Result')}, exit status {service.get('ExecMainStatus')})"
+            text = f"failed ({service.result}, exit status {service.exit_status})"
             yield problem(f"unit {job}.service", f"Job {job}", text + _log(job), f"Run 'systemctl start {job}.service' "
                           f"and look at 'journalctl -t {job} -n 50'", MaintenanceError.exit_code, SYMPTOM)
-
-
-def _show(units: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The properties of each unit, by its name. Raises OSError."""
-    shown = programs.answer(["systemctl", "show", "--no-pager", "--property", ",".join(_PROPERTIES), "--", *units])
-    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
-    return {block["Id"]: block for block in blocks if "Id" in block}
 
 
 def _log(job: str) -> str:
@@ -131,43 +120,26 @@ def _failures(case: Case, told: set[str]) -> Iterator[Row]:
     """What the hook of failed jobs wrote down (role application, on-failure.sh), unless the job succeeded since."""
     directory = os.path.join(case.places.state, f"{case.settings.application}-maintenance", "failures")
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(".json"))
-    except (FileNotFoundError, NotADirectoryError):
-        return
+        records = failures(directory)
     except PermissionError:
         yield unclear("failures", "Failures", f"{directory} may not be looked into by this user")
         return
-    for name in names:
-        path = os.path.join(directory, name)
-        job, title = name[:-len(".json")], f"Failure of {case.settings.application}-{name[:-len('.json')]}"
-        try:
-            record = _failure(path)
-            failed_at = parse_instant(str(record.get("failed_at")))
-        except (OSError, ValueError):
-            yield noted(f"failure {job}", title, f"{path} cannot be understood", f"Look at {path}")
+    for path in records.unreadable:
+        yield noted(f"failure {os.path.basename(path)}", "Failure", f"{path} cannot be understood",
+                    f"Look at {path}, and remove it")
+    for failure in records.failures:
+        unit = failure.unit[:-len(".service")]
+        check, title = f"failure {unit}", f"Failure of {unit}"
+        status = "unknown" if failure.exit_status is None else failure.exit_status
+        text = f"{iso(failure.failed_at)}, {failure.result}, exit status {status}"
+        kind = unit[len(f"{case.settings.application}-backup-"):]
+        if unit != f"{case.settings.application}-backup-{kind}" or kind not in KINDS:
+            yield noted(check, title, text, f"Look at 'journalctl -t {unit} -n 50'")
             continue
-        unit = f"{case.settings.application}-{job}"
-        text = f"{record['failed_at']}, {record.get('result')}, exit status {record.get('exit_status')}"
-        kind = job[len("backup-"):] if job.startswith("backup-") else None
-        if kind not in KINDS:
-            yield noted(f"failure {job}", title, text, f"Look at 'journalctl -t {unit} -n 50'")
-            continue
-        status = read_status(case.settings.directory, case.settings.application, kind) if (
+        last = read_status(case.settings.directory, case.settings.application, kind) if (
             case.settings.directory) else None
-        if status is not None and status.last_success_at is not None and status.last_success_at > failed_at:
-            yield well(f"failure {job}", title, f"{text}; it has succeeded since")
+        if last is not None and last.last_success_at is not None and last.last_success_at > failure.failed_at:
+            yield well(check, title, f"{text}; it has succeeded since")
         else:
-            yield problem(f"failure {job}", title, text + ("" if unit in told else _log(unit)),
+            yield problem(check, title, text + ("" if unit in told else _log(unit)),
                           f"Run {case.backup(kind)} and look at what it says", MaintenanceError.exit_code, SYMPTOM)
-
-
-def _failure(path: str) -> Mapping[str, Any]:
-    """The record, of which only what it is expected to hold is taken. Raises OSError, ValueError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as stream:
-        value = json.loads(stream.read(_RECORD_BYTES))
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    plain = re.compile(r"[A-Za-z0-9:._-]{1,40}")
-    return {name: text for name, text in value.items()
-            if name in ("failed_at", "result", "exit_status") and plain.fullmatch(str(text))}

@@ -71,7 +71,11 @@ def judged_timer(state: State, name: str, now: datetime, grace: timedelta) -> Fi
 
 def units(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Each job of ours that systemd knows, and each that cron runs and that failed. Raises OSError."""
-    recorded = {failure.unit: failure for failure in failures(_records(settings))}
+    records = failures(_records(settings))
+    recorded = {failure.unit: failure for failure in records.failures}
+    if records.unreadable:
+        yield Finding(WARNING, "failures", "Recorded failures", "a job failed, and what was written down of it "
+                      f"cannot be understood: look at {records.unreadable[0]}, and remove it")
     found: dict[str, State] = {}
     if os.path.isdir("/run/systemd/system"):
         names = [name for name in own_units(settings.application) if name.endswith(".service")]

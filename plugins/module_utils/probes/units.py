@@ -56,6 +56,14 @@ class Failure:
     exit_status: Optional[int]
 
 
+@dataclass(frozen=True)
+class Records:
+    """``failures``, one a job, and ``unreadable``: the paths of records that are none."""
+
+    failures: tuple[Failure, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
 def own_units(application: str, directory: str = UNIT_DIRECTORY) -> tuple[str, ...]:
     """The names of the timers and services that the role _schedule made, sorted. Other units of that prefix, and those
     of an application whose name begins the same way, are none of ours. Raises OSError."""
@@ -123,20 +131,25 @@ def _instant(text: str) -> Optional[datetime]:
         return None
 
 
-def failures(directory: str) -> tuple[Failure, ...]:
-    """The records in ``directory``, one a job, in the order of their names; without those that are none. Raises
-    OSError where they may not be read."""
+def failures(directory: str) -> Records:
+    """What lies in ``directory``, in the order of the names. Raises OSError where it may not be read."""
     try:
         names = sorted(os.listdir(directory))
     except FileNotFoundError:
-        return ()
-    found = []
+        return Records()
+    found, unreadable = [], []
     for name in names:
         if name.endswith(".json") and not name.startswith("."):
-            failure = _failure(_read(os.path.join(directory, name), _RECORD_BYTES))
-            if failure is not None:
+            path = os.path.join(directory, name)
+            try:
+                failure = _failure(_read(path, _RECORD_BYTES))
+            except FileNotFoundError:
+                continue
+            if failure is None:
+                unreadable.append(path)
+            else:
                 found.append(failure)
-    return tuple(found)
+    return Records(tuple(found), tuple(unreadable))
 
 
 def _failure(data: bytes) -> Optional[Failure]:
@@ -148,8 +161,8 @@ def _failure(data: bytes) -> Optional[Failure]:
     except (ValueError, RecursionError):
         return None
     unit, status = str(record.get("unit")), record.get("exit_status")
-    result = str(record.get("result"))
-    if not _UNIT_NAME.fullmatch(unit) or not re.fullmatch(r"[a-z-]{1,40}", result):
+    if not _UNIT_NAME.fullmatch(unit):
         return None
+    result = str(record.get("result"))
     number = status if isinstance(status, int) and not isinstance(status, bool) else None
-    return Failure(unit, failed_at, result, number)
+    return Failure(unit, failed_at, result if re.fullmatch(r"[a-z-]{1,40}", result) else "unknown", number)

@@ -188,6 +188,14 @@ def test_a_failure_of_which_nobody_hears_any_more(host):
         OK, "failed at 2026-11-19T12:00:00Z, and not in the last 7 days")
 
 
+def test_a_record_that_cannot_be_understood_is_told(host):
+    host.failed("verify", NOW)
+    (host.records / "odd.json").write_text('{"unit": ')
+    found = host.look("units")
+    assert found["failures"][0] == WARNING and str(host.records / "odd.json") in found["failures"][1]
+    assert found["unit app-verify.service"][0] == CRITICAL
+
+
 def test_nothing_is_scheduled_nothing_is_told(host):
     assert host.look("units") == {}
 

@@ -120,6 +120,9 @@ def test_records_of_failures(tmp_path):
     (tmp_path / "cut.json").write_text('{"unit": ')
     (tmp_path / "verify.json.new").write_text("{}")
     moment = dt.datetime(2026, 11, 27, 2, 0, 14, tzinfo=dt.timezone.utc)
-    assert units.failures(str(tmp_path)) == (units.Failure("app-verify.service", moment, "exit-code", 6),
-                                             units.Failure("app-z.service", moment, "exit-code", None))
-    assert units.failures(str(tmp_path / "not-there")) == ()
+    assert units.failures(str(tmp_path)) == units.Records(
+        (units.Failure("app-verify.service", moment, "unknown", 6),
+         units.Failure("app-verify.service", moment, "exit-code", 6),
+         units.Failure("app-z.service", moment, "exit-code", None)),
+        tuple(str(tmp_path / f"{name}.json") for name in ("bad-time", "bad-unit", "cut", "list")))
+    assert units.failures(str(tmp_path / "not-there")) == units.Records()
