@@ -72,9 +72,10 @@ def pages(tmp_path_factory) -> dict[str, str]:
     for name, report in (("well", samples.well()), ("ill", samples.ill()), ("new", samples.report_of([]))):
         with History(str(directory / f"{name}.db")) as history:
             history.record(report, samples.NOW)
+            history.tell([(2, "CRITICAL", "Storage /", "told <b>this</b>"), (0, "RECOVERED", "CPU", "12 %")]
+                         if name == "ill" else [], samples.NOW)
             texts[name] = dashboard.render(report, history, samples.NOW, application="FeedForward",
-                                           host=f"{name}.university.example",
-                                           events=[(samples.NOW, "told <b>this</b>")])
+                                           host=f"{name}.university.example")
         summaries.append((f"{name}.university.example", dashboard.summary(report, samples.NOW, host=name)))
     old = dashboard.summary(samples.well(), samples.NOW - dt.timedelta(hours=3), host="old")
     texts["fleet"] = dashboard.fleet([*summaries, ("silent", None), ("old", old)], samples.NOW)

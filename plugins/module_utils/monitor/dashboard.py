@@ -31,14 +31,14 @@ from .dashboard_answers import (
 )
 from .dashboard_parts import Row, badge, document, section, short_moment, state, table, text, words, written
 from .fleet import fleet
-from .history import History
+from .history import History, Told
 
 __all__ = ["fleet", "render", "summary"]
 
 SUMMARY_SCHEMA = 1
 _WEEK_HOURS = 168
 _MOST_TROUBLES = 25
-_MOST_EVENTS = 30
+_MOST_ALERTS = 30
 _STALE = "monitoring has stopped, and nothing on this page can be relied on."
 _AREAS = (
     ("Application", ("page", "pages", "certificate", "service", "open", "work", "errors", "journal")),
@@ -52,12 +52,10 @@ _OTHER = "Other"
 
 
 def render(report: HealthReport, history: History, now: datetime, *, application: str, host: str,
-           limits: Optional[Watch] = None, unknown_silent: Sequence[str] = Alerting.unknown_silent,
-           events: Sequence[tuple[datetime, str]] = ()) -> str:
+           limits: Optional[Watch] = None, unknown_silent: Sequence[str] = Alerting.unknown_silent) -> str:
     """The page, in HTML 5. ``history`` already holds ``report``; ``now`` is aware; ``limits`` are drawn into the
-    plots (None: the defaults); ``events`` are the alerts of this week, if they are to be shown. Times are in the zone
-    of this host. A check of ``unknown_silent`` that is unknown is shown as that, but does not make the whole unknown.
-    Holds what findings hold, and no message of any log."""
+    plots (None: the defaults). Times are in the zone of this host. A check of ``unknown_silent`` that is unknown is
+    shown as that, but does not make the whole unknown. Holds what findings hold, and no message of any log."""
     watch, now = limits or Watch(), now.astimezone()
     whole = _heard(report, unknown_silent)
     week = now - timedelta(hours=_WEEK_HOURS)
@@ -75,9 +73,8 @@ def render(report: HealthReport, history: History, now: datetime, *, application
         ("metrics", "Real-time metrics", dashboard_figures.metrics(report, history, now, watch)),
         ("ai", "AI usage", dashboard_figures.ai(report, history, now)),
         ("errors", "Error logs", dashboard_figures.errors(report, history, now)),
+        ("alerts", "Alerts of this week", _alerts(history.told(week), now)),
     ]
-    if events:
-        parts.append(("alerts", "Alerts of this week", _events(events)))
     links = "".join(f'<li><a href="#{identity}">{text(heading)}</a></li>' for identity, heading, _content in parts[1:])
     said = f'<p class="written">{text(history.problem)}</p>' if history.problem else ""
     title = f"{application} on {host}"
@@ -183,7 +180,13 @@ def _overview(report: HealthReport) -> str:
         f"{len(report.findings)} findings: {counts}.", ("What", "State", "Found"), rows, style="stacked") + "</div>"
 
 
-def _events(events: Sequence[tuple[datetime, str]]) -> str:
-    rows = [Row((short_moment(when.astimezone()), words(told)))
-            for when, told in sorted(events, key=lambda event: event[0], reverse=True)[:_MOST_EVENTS]]
-    return '<div class="card">' + table("What was told, the newest first", ("When", "What"), rows) + "</div>"
+def _alerts(alerts: Sequence[Told], now: datetime) -> str:
+    if not alerts:
+        return '<p class="card">None.</p>'
+    newest = alerts[::-1][:_MOST_ALERTS]
+    rows = [Row((short_moment(datetime.fromtimestamp(alert.at, now.tzinfo)), badge(alert.level, alert.word),
+                 words(alert.title), words(alert.text))) for alert in newest]
+    left_out = len(alerts) - len(newest)
+    more = f" {left_out} older ones are left out." if left_out else ""
+    return '<div class="card">' + table(
+        f"What was told, the newest first.{more}", ("When", "News", "What", "Found"), rows, style="stacked") + "</div>"

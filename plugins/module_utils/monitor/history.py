@@ -19,7 +19,7 @@ from typing import Any, Callable, Optional, TypeVar
 from ..directories import create_file
 from ..jobs.health import HealthReport
 from ..sqlite.connect import connect, uri
-from .history_rows import day_of, is_damage, name_of, prepare, record, seconds_of
+from .history_rows import day_of, is_damage, name_of, prepare, record, seconds_of, tell
 
 DAMAGED_SUFFIX = ".damaged"
 _BUSY_SECONDS = 5.0
@@ -33,6 +33,17 @@ class Change:
     at: int
     check: str
     level: Optional[int]
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """An alert of ``at`` (seconds since 1970): ``word`` is the kind of news, as messages have it."""
+
+    at: int
+    level: int
+    word: str
     title: str
     text: str
 
@@ -87,6 +98,16 @@ class History:
         """Adds the findings of a run and lets go of what is too old. Returns ``problem``."""
         self._attempt(lambda connection: record(connection, report, now), None)
         return self._problem
+
+    def tell(self, events: Iterable[tuple[int, str, str, str]], now: datetime) -> str:
+        """Adds what was told: level, word, title and text of each. Returns ``problem``."""
+        self._attempt(lambda connection: tell(connection, events, now), None)
+        return self._problem
+
+    def told(self, since: datetime) -> list[Told]:
+        """What was told, in that order."""
+        return [Told(*row) for row in self._rows(
+            "SELECT at, level, word, title, text FROM told WHERE at >= ? ORDER BY id", (seconds_of(since),))]
 
     def begins(self) -> Optional[int]:
         """When the first run was recorded that is still known (seconds since 1970); None: there is none."""

@@ -19,6 +19,7 @@ POINT_DAYS = 8
 HOUR_DAYS = 400
 MOST_BYTES = 32_000_000
 _MOST_CHANGES = 20_000
+_MOST_TOLD = 5_000
 _MOST_FIGURES = 20
 _MOST_COUNTS = 50
 _NAME_CHARACTERS = 200
@@ -39,6 +40,8 @@ _SCHEMA = (
     "CREATE TABLE changes(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, look TEXT NOT NULL, level INTEGER, "
     "title TEXT NOT NULL, text TEXT NOT NULL)",
     "CREATE INDEX changes_by_time ON changes(at)",
+    "CREATE TABLE told(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, level INTEGER NOT NULL, word TEXT NOT NULL,"
+    " title TEXT NOT NULL, text TEXT NOT NULL)",
     f"PRAGMA user_version = {_VERSION}",
 )
 
@@ -78,6 +81,14 @@ def record(connection: sqlite3.Connection, report: HealthReport, now: datetime) 
     """Writes a run wholly or not at all, and lets go of what is too old or too much. Raises sqlite3.Error."""
     _in_transaction(connection, lambda: _write(connection, report, now))
     _bound(connection)
+
+
+def tell(connection: sqlite3.Connection, events: Iterable[tuple[int, str, str, str]], now: datetime) -> None:
+    """Writes what was told: level, word, title and text of each. Raises sqlite3.Error."""
+    rows = [(seconds_of(now), level, *(printable(part)[:_TEXT_CHARACTERS] for part in parts))
+            for level, *parts in events]
+    _in_transaction(connection, lambda: connection.executemany(
+        "INSERT INTO told(at, level, word, title, text) VALUES (?, ?, ?, ?, ?)", rows))
 
 
 def _write(connection: sqlite3.Connection, report: HealthReport, now: datetime) -> None:
@@ -138,8 +149,9 @@ def _let_go(connection: sqlite3.Connection, at: int, day: int) -> None:
     connection.execute("DELETE FROM runs WHERE at < ?", (recent,))
     connection.execute("DELETE FROM hours WHERE hour < ?", (old // 3600,))
     connection.execute("DELETE FROM days WHERE day < ?", (day - HOUR_DAYS,))
-    connection.execute("DELETE FROM changes WHERE at < ?", (old,))
-    connection.execute("DELETE FROM changes WHERE id <= (SELECT max(id) FROM changes) - ?", (_MOST_CHANGES,))
+    for table, most in (("changes", _MOST_CHANGES), ("told", _MOST_TOLD)):
+        connection.execute(f"DELETE FROM {table} WHERE at < ?", (old,))
+        connection.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (most,))
 
 
 def _forget_names(connection: sqlite3.Connection) -> None:

@@ -19,7 +19,7 @@ from ..alerting import Message
 from ..errors import printable
 from ..jobs.health import Finding
 from ..jobs.privacy import without_logins
-from ..jobs.report import LEVEL_NAMES, OK, UNKNOWN, worst
+from ..jobs.report import LEVEL_NAMES, OK, UNKNOWN, WARNING, worst
 from ..units import format_seconds, iso, stamp
 from .alerts import Event
 
@@ -177,9 +177,8 @@ def _part(event: Event, finding: Optional[Finding], now: datetime) -> _Part:
     # The texts of events are cut.
     if finding is not None and not (finding.level == event.level and _clean(finding.text).startswith(sentences[0])):
         sentences.append(f"Now: {LEVEL_NAMES[finding.level]}: {_clean(finding.text)}")
-    # That something is no longer looked at is no good news.
-    level = {"recovery": OK, "gone": UNKNOWN}.get(event.kind, event.level)
-    return _Part(_label(event), _clean(event.title), level, tuple(sentence for sentence in sentences if sentence))
+    level, word = headline(event)
+    return _Part(word, _clean(event.title), level, tuple(sentence for sentence in sentences if sentence))
 
 
 def _times(event: Event, now: datetime) -> Iterator[str]:
@@ -195,6 +194,13 @@ def _times(event: Event, now: datetime) -> Iterator[str]:
         yield f"It was {LEVEL_NAMES[event.previous]}, not well since {since}."
     else:
         yield f"Not well since {since}."
+
+
+def headline(event: Event) -> tuple[int, str]:
+    """How bad the news is, and its kind in a word or two. That something is no longer looked at is no good news, and no
+    more is that it comes and goes."""
+    level = {"gone": UNKNOWN, "unsteady": worst((WARNING, event.level))}.get(event.kind, event.level)
+    return level, _label(event)
 
 
 def _label(event: Event) -> str:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ from . import dashboard, metrics, outbox, silences
 from .alerts import AlertState, Event, decide, load_state, save_state
 from .history import History
 from .look import read_look
-from .messages import compose
+from .messages import compose, headline
 
 LATE_ALERT_SECONDS = 3600.0
 
@@ -94,7 +94,7 @@ def run_monitor(settings: Settings, now: datetime) -> MonitorRun:
         problems: list[str] = []
         events = _tell(settings, places, quiet, report, now, host, problems)
         delivery = _deliver(settings, places, now, problems)
-        _publish(settings, places, report, now, host, problems)
+        _publish(settings, places, report, events, now, host, problems)
         _beat(settings, report, problems)
         return MonitorRun(report, events, delivery, tuple(problems))
 
@@ -182,11 +182,12 @@ def _deliver(settings: Settings, places: Places, now: datetime, problems: list[s
         return outbox.Delivery()
 
 
-def _publish(settings: Settings, places: Places, report: HealthReport, now: datetime, host: str,
-             problems: list[str]) -> None:
+def _publish(settings: Settings, places: Places, report: HealthReport, events: Sequence[Event], now: datetime,
+             host: str, problems: list[str]) -> None:
     def page() -> None:
         with History(places.kept("history.db")) as history:
-            if history.record(report, now):
+            history.record(report, now)
+            if history.tell([(*headline(event), event.title, event.text) for event in events], now):
                 problems.append(history.problem)
             text = dashboard.render(report, history, now, application=settings.application, host=host,
                                     limits=settings.health, unknown_silent=settings.alerts.unknown_silent)

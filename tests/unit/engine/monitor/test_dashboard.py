@@ -209,10 +209,15 @@ def test_a_history_that_was_damaged_is_said(tmp_path):
     assert "was damaged" in page.text and "Not known yet" in page.text and "The history has just begun." in page.text
 
 
-def test_alerts_are_shown_where_they_are_given(history):
-    page, _text = rendered(well(), history, events=[(NOW, "<b>told</b>"), (NOW - HOUR, "before")])
-    assert re.search(r"Alerts of this week.*<b>told</b>.*before", page.text) and page.all("b") != []
-    assert "Alerts of this week" not in rendered(well(), history)[0].text
+def test_the_alerts_of_this_week(empty):
+    assert re.search(r"Alerts of this week *None\.", rendered(well(), empty)[0].text)
+    for number in range(31):
+        empty.tell([(2, "CRITICAL", "Storage <b>", f"told {number}")], NOW - HOUR * (31 - number))
+    empty.tell([(0, "RECOVERED", "Storage <b>", "an eighth day")], NOW - HOUR * 24 * 8)
+    page, _text = rendered(well(), empty)
+    assert re.search(r"Alerts of this week.*1 older ones are left out.*CRITICAL.*Storage <b>.*told 30\D.*told 1\D",
+                     page.text)
+    assert not re.search(r"told 0\D", page.text) and "eighth" not in page.text
 
 
 def test_many_checks_stay_small(history):

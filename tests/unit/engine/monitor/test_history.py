@@ -20,6 +20,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.hi
     Change,
     History,
     Hour,
+    Told,
 )
 from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.history_rows import HOUR_DAYS, POINT_DAYS
 from ansible_collections.feedforward.maintenance.tests.unit.engine.monitor.dashboard_samples import (
@@ -52,6 +53,20 @@ def path(tmp_path):
 def history(path):
     with History(path) as opened:
         yield opened
+
+
+def test_what_was_told_comes_back_and_is_bounded(history, monkeypatch):
+    monkeypatch.setattr(history_rows, "_MOST_TOLD", 3)
+    assert history.tell([(2, "CRITICAL", "Disk\n", "x" * 1000), (0, "RECOVERED", "CPU", "12 %")], NOW) == ""
+    assert history.told(NOW) == [Told(EPOCH, 2, "CRITICAL", "Disk\\n", "x" * 300),
+                                 Told(EPOCH, 0, "RECOVERED", "CPU", "12 %")]
+    for number in range(3):
+        history.tell([(1, "WARNING", "CPU", str(number))], minutes(number + 1))
+    history.record(well(), minutes(9))
+    assert [told.text for told in history.told(NOW - AGES)] == ["0", "1", "2"]
+    assert history.told(minutes(3)) == [Told(EPOCH + 180, 1, "WARNING", "CPU", "2")]
+    history.record(well(), NOW + dt.timedelta(days=HOUR_DAYS + 1))
+    assert history.told(NOW - AGES) == []
 
 
 def test_figures_come_back_in_their_order(history, path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import threading
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,6 +104,8 @@ def test_one_alert_and_one_recovery(monitor, receiver):
     assert told(receiver) == [("recovery", "storage /")]
     monitor.run(WELL)
     assert told(receiver) == []
+    page = (monitor.directory / "public" / "index.html").read_text()
+    assert re.search(r"<h2[^>]*>Alerts of this week.*RECOVERED.*Storage.*CRITICAL.*Storage", page, re.DOTALL)
 
 
 def test_what_nobody_took_is_told_later(monitor, receiver):
