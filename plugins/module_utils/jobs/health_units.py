@@ -16,7 +16,7 @@ from ..catalog.names import KINDS
 from ..catalog.status import read_status
 from ..config import Settings
 from ..errors import MaintenanceError
-from ..probes.units import Failure, State, failures, own_units, states
+from ..probes.units import STARTERS, Failure, State, failures, own_units, states
 from ..units import format_seconds, iso
 from .health import Finding
 from .report import CRITICAL, OK, UNKNOWN, WARNING
@@ -31,8 +31,8 @@ _GONE = State("", "not-found", "inactive", "dead", "", "")
 
 
 def timers(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Each timer of ours. Raises OSError where systemctl does not answer."""
-    names = [name for name in own_units(settings.application) if name.endswith(".timer")]
+    """Each timer and each path unit of ours. Raises OSError where systemctl does not answer."""
+    names = [name for name in own_units(settings.application) if name.endswith(STARTERS)]
     if not names:
         return
     if not os.path.isdir("/run/systemd/system"):
@@ -45,10 +45,10 @@ def timers(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def judged_timer(state: State, name: str, now: datetime, grace: timedelta) -> Finding:
-    """What the state of the timer ``name`` means. systemd computes the next time from the last one, with the random
+    """What the state of ``name`` means, a timer or a path unit. systemd computes the next time from the last one, with the random
     delay, and keeps it while the timer waits: one that lies in the past by more than ``grace`` was missed. While the
     job runs there is no next time."""
-    check, title = f"timer {name}", f"Timer {name}"
+    check, title = f"timer {name}", f"{'Timer' if name.endswith('.timer') else 'Watch for changes'} {name}"
     late = (now - state.next_at).total_seconds() if state.sub == "waiting" and state.next_at is not None else 0.0
     figures = {"late_seconds": max(0.0, late)}
     start = f"type: systemctl enable --now {name}"

@@ -18,6 +18,8 @@ from typing import Optional
 from . import programs
 
 UNIT_DIRECTORY = "/etc/systemd/system"
+STARTERS = ("timer", "path")
+"""Units that wait, for a time or for a change, to start the service of their name."""
 
 _MARK = "# Role: feedforward.maintenance._schedule"
 _UNIT_BYTES = 1 << 16
@@ -65,16 +67,16 @@ class Records:
 
 
 def own_units(application: str, directory: str = UNIT_DIRECTORY) -> tuple[str, ...]:
-    """The names of the timers and services that the role _schedule made, sorted. Other units of that prefix, and those
+    """The names of the timers, path units and services that the role _schedule made, sorted. Other units of that prefix, and those
     of an application whose name begins the same way, are none of ours. Raises OSError."""
     command = re.compile(rf"^ExecStart=.*/{re.escape(application)}-maintenance[\"\s]", re.MULTILINE)
     found = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         job, _dot, kind = name.rpartition(".")
-        if name.startswith(f"{application}-") and kind in ("service", "timer"):
+        if name.startswith(f"{application}-") and kind in ("service", *STARTERS):
             service = _text(os.path.join(directory, f"{job}.service"))
             # A timer whose service is gone is ours as well, and not well.
-            ours = command.search(service) if service else kind == "timer"
+            ours = command.search(service) if service else kind in STARTERS
             if ours and _MARK in _text(os.path.join(directory, name)):
                 found.append(name)
     return tuple(found)

@@ -113,10 +113,20 @@ def service(name: str, active: str = "inactive", result: str = "success", ended:
 def test_timers_of_ours_only(host):
     host.job("verify")
     host.job("backup-full")
+    for name in ("backup-config", "backup-logs"):
+        host.job(name, timed=False)
+        (host.units / f"app-{name}.path").write_text(f"{MARK}PathChanged=/etc/app\n")
     host.systemd("Id=app-verify.timer\nLoadState=loaded\nActiveState=active\nSubState=waiting\nUnitFileState=enabled\n"
-                 "NextElapseUSecRealtime=Sat 2026-11-28 02:00:11 UTC")
+                 "NextElapseUSecRealtime=Sat 2026-11-28 02:00:11 UTC",
+                 "Id=app-backup-config.path\nLoadState=loaded\nActiveState=active\nSubState=running\n"
+                 "UnitFileState=enabled",
+                 "Id=app-backup-logs.path\nLoadState=loaded\nActiveState=failed\nSubState=failed\n"
+                 "Result=unit-start-limit-hit\nUnitFileState=enabled")
     assert host.look("timers") == {
         "timer app-verify.timer": (OK, "waiting, next 2026-11-28T02:00:11Z"),
+        "timer app-backup-config.path": (OK, "running"),
+        "timer app-backup-logs.path": (CRITICAL, "it is failed, unit-start-limit-hit, and nothing starts its job: type: "
+                                       "systemctl enable --now app-backup-logs.path"),
         "timer app-backup-full.timer": (CRITICAL, "systemd does not load it (not-found)")}
 
 
