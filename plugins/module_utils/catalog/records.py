@@ -53,6 +53,13 @@ def dump(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode("ascii")
 
 
+def headed(record: Fields, form: str, version: int) -> Fields:
+    """The record, which has to be of this format and version. Raises ValueError."""
+    record.take("format", fields.one_of(form))
+    record.take("schema_version", fields.integer(version, version))
+    return record
+
+
 def load(path: str) -> Fields:
     """The record in the regular file ``path``. Raises ValueError for anything else, unreadable files included."""
     try:

@@ -22,7 +22,7 @@ from ..errors import InternalError
 from ..files import atomic_write
 from ..units import iso
 from .names import KINDS, parse_name
-from .records import dump, instant, load, optional_iso, parse_instant, short_text, to_second
+from .records import dump, headed, instant, load, optional_iso, parse_instant, short_text, to_second
 
 SIDECAR_FORMAT = "feedforward-maintenance sidecar"
 SIDECAR_SCHEMA_VERSION = 1
@@ -165,8 +165,7 @@ def write_sidecar(archive_path: str, sidecar: Sidecar) -> None:
 
 def _parse(record: Fields) -> Sidecar:
     """A validated record. Raises ValueError. Fields that a later version added are passed over."""
-    record.take("format", fields.one_of(SIDECAR_FORMAT))
-    record.take("schema_version", fields.integer(SIDECAR_SCHEMA_VERSION, SIDECAR_SCHEMA_VERSION))
+    headed(record, SIDECAR_FORMAT, SIDECAR_SCHEMA_VERSION)
     sidecar = Sidecar(
         name=record.take("name", fields.file_name),
         application=record.take("application", fields.text),

@@ -18,7 +18,7 @@ from ..archive.fields import Fields
 from ..files import atomic_write
 from .lock import status_lock
 from .names import validate_application, validate_kind
-from .records import dump, instant, load, optional_iso, short_text, to_second
+from .records import dump, headed, instant, load, optional_iso, short_text, to_second
 from .sidecar import VERIFICATIONS
 
 STATUS_FORMAT = "feedforward-maintenance status"
@@ -96,8 +96,7 @@ def update_status(directory: str, application: str, kind: str, **changes: Any) -
 
 
 def _parse(record: Fields, application: str, kind: str) -> StatusRecord:
-    record.take("format", fields.one_of(STATUS_FORMAT))
-    record.take("schema_version", fields.integer(STATUS_SCHEMA_VERSION, STATUS_SCHEMA_VERSION))
+    headed(record, STATUS_FORMAT, STATUS_SCHEMA_VERSION)
     values: dict[str, Any] = {field: record.take(field, fields.optional(instant)) for field in _INSTANTS}
     for field in (*_TEXTS, "last_outcome", "last_verification"):
         values[field] = record.take(field, fields.optional(fields.text))

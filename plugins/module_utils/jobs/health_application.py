@@ -18,6 +18,7 @@ from ..probes import access_log, provider
 from ..probes import journal as journal_probe
 from ..sqlite.source import examine, open_reader
 from ..sqlite.usage import (
+    ROLLBACK_READ_SECONDS,
     ModelUsage,
     OverBudget,
     StuckWork,
@@ -31,8 +32,6 @@ from .health import Finding
 from .report import OK, UNKNOWN, WARNING
 
 BUDGET_SECONDS = 2.0
-ROLLBACK_BUDGET_SECONDS = 0.05
-"""Without a write-ahead log a reader keeps writers waiting, and FeedForward gives up after 0.1 s."""
 MOST_PROVIDERS = 20
 UNUSABLE_ADDRESS = "unusable"
 """In place of an address in the database that is none, which may hold anything."""
@@ -51,7 +50,7 @@ def _read(path: str, read: Callable[[sqlite3.Connection, float], _Found]) -> _Fo
     """What ``read`` makes of a connection within the seconds that it is given. Raises SourceError and BusyError; also
     where they did not suffice."""
     source = examine(path)
-    seconds = BUDGET_SECONDS if source.wal else ROLLBACK_BUDGET_SECONDS
+    seconds = BUDGET_SECONDS if source.wal else ROLLBACK_READ_SECONDS
     try:
         with open_reader(source) as connection:
             return read(connection, seconds)

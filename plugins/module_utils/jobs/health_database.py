@@ -15,7 +15,7 @@ from ..errors import MaintenanceError
 from ..sqlite.contention import write_lock_percent
 from ..sqlite.contents import pragma
 from ..sqlite.source import SourceFile, examine, open_reader
-from ..sqlite.usage import OverBudget, quick_check, rows_by_table
+from ..sqlite.usage import ROLLBACK_READ_SECONDS, OverBudget, quick_check, rows_by_table
 from ..units import format_bytes, format_seconds
 from ..watch import Watch
 from .health import Finding
@@ -23,8 +23,6 @@ from .report import CRITICAL, OK, UNKNOWN, WARNING
 
 LOCK_SAMPLES, LOCK_SECONDS = 20, 1.0
 ROWS_SECONDS = 1.0
-READ_SECONDS = 0.05
-"""How long one read may last where it keeps writers waiting: FeedForward gives up after 0.1 s."""
 
 
 def databases(settings: Settings, _now: datetime) -> Iterator[Finding]:
@@ -45,7 +43,7 @@ def _database(settings: Settings, path: str) -> Iterator[Finding]:
             milliseconds = (time.monotonic() - began) * 1000
             journal_mode, free_pages = pragma(connection, "journal_mode"), pragma(connection, "freelist_count")
             damage, note = _soundness(connection, source, journal_mode, limits)
-            rows = rows_by_table(connection, ROWS_SECONDS if journal_mode == "wal" else READ_SECONDS)
+            rows = rows_by_table(connection, ROWS_SECONDS if journal_mode == "wal" else ROLLBACK_READ_SECONDS)
     except MaintenanceError as error:
         yield Finding(CRITICAL, check, title, str(error))
         return

@@ -45,9 +45,9 @@ def timers(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def judged_timer(state: State, name: str, now: datetime, grace: timedelta) -> Finding:
-    """What the state of ``name`` means, a timer or a path unit. systemd computes the next time from the last one, with the random
-    delay, and keeps it while the timer waits: one that lies in the past by more than ``grace`` was missed. While the
-    job runs there is no next time."""
+    """What the state of ``name`` means, a timer or a path unit. systemd computes the next time of a timer from the last
+    one, with the random delay, and keeps it while the timer waits: one that lies in the past by more than ``grace`` was
+    missed. While the job runs there is no next time."""
     check, title = f"timer {name}", f"{'Timer' if name.endswith('.timer') else 'Watch for changes'} {name}"
     late = (now - state.next_at).total_seconds() if state.sub == "waiting" and state.next_at is not None else 0.0
     figures = {"late_seconds": max(0.0, late)}

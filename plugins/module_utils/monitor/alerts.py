@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional
 from ..alerting import Alerting
 from ..archive import fields
 from ..archive.fields import Fields, Invalid
-from ..catalog.records import MAX_RECORD_BYTES, dump, instant, load, to_second
+from ..catalog.records import MAX_RECORD_BYTES, dump, headed, instant, load, to_second
 from ..errors import printable
 from ..files import atomic_write
 from ..jobs.health import Finding
@@ -92,9 +92,7 @@ class Event:
 def load_state(path: str) -> AlertState:
     """The memory in ``path``: empty where there is none, empty and ``damaged`` where it cannot be used."""
     try:
-        record = load(path)
-        record.take("format", fields.one_of(ALERTS_FORMAT))
-        record.take("schema_version", fields.integer(ALERTS_SCHEMA_VERSION, ALERTS_SCHEMA_VERSION))
+        record = headed(load(path), ALERTS_FORMAT, ALERTS_SCHEMA_VERSION)
         conditions = record.take("conditions", fields.items(_condition))
         record.end()
         by_check = {condition.check: condition for condition in conditions}

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..archive import fields
 from ..archive.fields import Fields, Invalid, parse_json
-from ..catalog.records import dump, instant
+from ..catalog.records import dump, headed, instant
 from ..files import atomic_write
 from ..jobs.health import Finding
 from ..units import format_seconds, iso
@@ -79,8 +79,7 @@ def _finite(numbers: Any) -> dict[str, float]:
 
 
 def _parse(record: Fields) -> Look:
-    record.take("format", fields.one_of(LOOK_FORMAT))
-    record.take("schema_version", fields.integer(LOOK_SCHEMA_VERSION, LOOK_SCHEMA_VERSION))
+    headed(record, LOOK_FORMAT, LOOK_SCHEMA_VERSION)
     look = Look(record.take("written_at", instant), record.take("findings", fields.items(_finding)),
                 record.take("providers", fields.items(_provider)))
     record.end()

@@ -18,7 +18,7 @@ from typing import Any, Optional
 
 from ..archive import fields
 from ..archive.fields import Fields
-from ..catalog.records import MAX_RECORD_BYTES, dump, instant, load, optional_iso, to_second
+from ..catalog.records import MAX_RECORD_BYTES, dump, headed, instant, load, optional_iso, to_second
 from ..errors import BusyError, DestinationError, UsageError, from_oserror, printable
 from ..files import atomic_write
 from ..jobs.health import Finding
@@ -118,9 +118,7 @@ def end_silence(path: str, wanted: str, now: datetime) -> tuple[Silence, ...]:
 def read_silences(path: str) -> Silences:
     """What is in the file ``path``: none where there is no file."""
     try:
-        record = load(path)
-        record.take("format", fields.one_of(SILENCES_FORMAT))
-        record.take("schema_version", fields.integer(SILENCES_SCHEMA_VERSION, SILENCES_SCHEMA_VERSION))
+        record = headed(load(path), SILENCES_FORMAT, SILENCES_SCHEMA_VERSION)
         kept = record.take("silences", fields.items(_silence))
         record.end()
     except ValueError as error:

@@ -67,8 +67,8 @@ class Records:
 
 
 def own_units(application: str, directory: str = UNIT_DIRECTORY) -> tuple[str, ...]:
-    """The names of the timers, path units and services that the role _schedule made, sorted. Other units of that prefix, and those
-    of an application whose name begins the same way, are none of ours. Raises OSError."""
+    """The names of the timers, path units and services that the role _schedule made, sorted. Other units of that
+    prefix, and those of an application whose name begins the same way, are none of ours. Raises OSError."""
     command = re.compile(rf"^ExecStart=.*/{re.escape(application)}-maintenance[\"\s]", re.MULTILINE)
     found = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:

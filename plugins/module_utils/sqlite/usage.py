@@ -21,6 +21,9 @@ MOST_TABLES = 50
 FAILED_RUN = frozenset({"error", "failed", "timeout"})
 IN_FLIGHT = frozenset({"submitted", "processing"})
 
+ROLLBACK_READ_SECONDS = 0.05
+"""How long one read may last where writers wait for it (no write-ahead log). FeedForward gives up after 0.1 s."""
+
 _OPCODES = 1000
 _OLDER_ROWS = 500
 """So many rows in a row that are older end a walk back: rows are made in the order of time, but for a few."""

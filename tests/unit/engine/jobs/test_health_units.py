@@ -125,8 +125,8 @@ def test_timers_of_ours_only(host):
     assert host.look("timers") == {
         "timer app-verify.timer": (OK, "waiting, next 2026-11-28T02:00:11Z"),
         "timer app-backup-config.path": (OK, "running"),
-        "timer app-backup-logs.path": (CRITICAL, "it is failed, unit-start-limit-hit, and nothing starts its job: type: "
-                                       "systemctl enable --now app-backup-logs.path"),
+        "timer app-backup-logs.path": (CRITICAL, "it is failed, unit-start-limit-hit, and nothing starts its job: "
+                                       "type: systemctl enable --now app-backup-logs.path"),
         "timer app-backup-full.timer": (CRITICAL, "systemd does not load it (not-found)")}
 
 
