@@ -18,7 +18,7 @@ from ..errors import ArchiveError, InternalError, KeyFileError
 from ..units import format_bytes
 from .aead import HEADER_BYTES, DecryptingReader, damaged
 from .blocks import BlockReader
-from .codecs import FRAMINGS
+from .codecs import FRAMINGS, SUFFIXES
 from .digests import (
     DIGESTS_LIMIT_BYTES,
     DIGESTS_MEMBER,
@@ -102,7 +102,7 @@ class ArchiveReader:
             raise
 
     def _begin(self, ring: Optional[KeyRing], check_name: bool) -> None:
-        self.key_id, raw = _decrypted(self.path, self._source, ring, self._executor, self._workers)
+        self.key_id, raw = _decrypted(self.path, self._source, ring, check_name, self._executor, self._workers)
         self._blocks = BlockReader(raw, subject=self.path, executor=self._executor, workers=self._workers)
         self._layers += [self._blocks.close, *([raw.close] if isinstance(raw, DecryptingReader) else [])]
         self._tar = TarReader(self._blocks, self.path)
@@ -351,13 +351,17 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(handle, "rb", buffering=0)
 
 
-def _decrypted(path: str, source: _Source, ring: Optional[KeyRing], executor: Executor,
+def _decrypted(path: str, source: _Source, ring: Optional[KeyRing], check_name: bool, executor: Executor,
                workers: int) -> tuple[Optional[str], Readable]:
     """The key id (None: not encrypted) and the compressed stream."""
     start = source.peek(2)
     if not start:
         raise damaged(path, "the file is empty")
     if start[:1] == _ENCRYPTED_START:
+        # One byte is soon met by chance: without this, such damage would pass for a key that does not fit.
+        if check_name and path.endswith(tuple(SUFFIXES.values())):
+            raise ArchiveError(path, "its beginning is that of an encrypted archive, and its name that of one that is "
+                               "not: it was renamed, or is damaged", "Give it its name back, or take another archive")
         if ring is None:
             raise KeyFileError(path, "the archive is encrypted, and no key was given", "Name the key file")
         reader = DecryptingReader(source, ring, subject=path, executor=executor, workers=workers)
