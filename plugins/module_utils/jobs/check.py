@@ -76,7 +76,7 @@ def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Op
     ``PRAGMA integrity_check`` and the row counts of the manifest; restore unpacks everything there and opens the
     databases as the application would, sidecars and all. An increment is read with everything that it needs. ``own``:
     an archive that this run has just written, whose base it has just looked at, and whose pages it has just digested:
-    each byte of it is read back, and nothing else. ``workers``: threads for this archive, by default one for each
+    each byte of it is read back, and nothing else. ``workers``: threads at work at a time, by default one for each
     processor. Raises DestinationError for scratch without room.
     """
     began = time.monotonic()
@@ -91,10 +91,11 @@ def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Op
             elif manifest.base is not None:
                 links = read_chain(path, ring, check_name=check_name)
                 if level == "checksums":
-                    members, sha256 = replay(links, ring, {}, progress=progress, check_name=check_name)
+                    members, sha256 = replay(links, ring, {}, progress=progress, check_name=check_name,
+                                             workers=workers)
                 else:
                     (members, sha256), databases = _opened(manifest, level, scratch or os.path.dirname(path), partial(
-                        unpack_chain, links, ring, progress=progress, check_name=check_name))
+                        unpack_chain, links, ring, progress=progress, check_name=check_name, workers=workers))
             elif level == "checksums":
                 members, sha256 = read_through(reader, lambda info: None, progress), reader.sha256
             else:
@@ -223,7 +224,7 @@ def _opened(manifest: Manifest, level: str, parent: str, unpack_into: Callable[[
 
 
 def unpack_chain(links: Sequence[Link], ring: Optional[KeyRing], directory: str, *, progress: Optional[Progress] = None,
-                 check_name: bool = True) -> Proven:
+                 check_name: bool = True, workers: Optional[int] = None) -> Proven:
     """Puts the databases of an increment together below ``directory``, as ``databases/<name>``. Raises ArchiveError,
     DestinationError."""
     sinks: dict[str, BinaryIO] = {}
@@ -233,7 +234,7 @@ def unpack_chain(links: Sequence[Link], ring: Optional[KeyRing], directory: str,
             for entry in links[0].manifest.databases:
                 path = os.path.join(directory, "databases", entry.name)
                 sinks[entry.name] = sized(stack.enter_context(open(path, "xb", buffering=0)), entry.size)
-            return replay(links, ring, sinks, progress=progress, check_name=check_name)
+            return replay(links, ring, sinks, progress=progress, check_name=check_name, workers=workers)
     except OSError as error:
         raise from_oserror(error, directory, "unpacking the archive") from error
 

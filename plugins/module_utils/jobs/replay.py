@@ -104,8 +104,8 @@ class _Assembler:
 
 
 def replay(links: Sequence[Link], ring: Optional[KeyRing], sinks: Mapping[str, BinaryIO], *,
-           progress: Optional[Progress] = None,
-           check_name: bool = True) -> tuple[tuple[MemberDigest, ...], str]:
+           progress: Optional[Progress] = None, check_name: bool = True,
+           workers: Optional[int] = None) -> tuple[tuple[MemberDigest, ...], str]:
     """Reads a chain from its newest archive to the full one, all of each, and writes databases to ``sinks`` (by name).
 
     Returns the proven digests of the newest archive's members, and the SHA-256 of its file. Raises ArchiveError; what
@@ -130,7 +130,8 @@ def replay(links: Sequence[Link], ring: Optional[KeyRing], sinks: Mapping[str, B
         proven: list[tuple[tuple[MemberDigest, ...], str]] = []
         for number, link in enumerate(links):
             # The archive above names the SHA-256 of this one's file, which is compared below.
-            with open_archive(link.path, ring, check_name=check_name or number > 0, pinned=number > 0) as reader:
+            with open_archive(link.path, ring, check_name=check_name or number > 0, workers=workers,
+                              pinned=number > 0) as reader:
                 if reader.manifest != link.manifest:
                     raise ArchiveError(link.path, "it was changed while it was read", "Run again")
                 numbers: dict[str, IO[bytes]] = {}

@@ -31,7 +31,8 @@ class VerifyRequest:
 
     ``archive``: latest or oldest (of each kind), all, a name in ``destination``, or a path; ``kinds`` None means
     every kind; ``level`` is checksums, integrity or restore; ``scratch`` (default: beside the archive) takes what is
-    unpacked; with ``record`` the verdict goes into sidecar and status.
+    unpacked; with ``record`` the verdict goes into sidecar and status; ``workers`` are threads (None: one
+    for each processor).
     """
 
     application: str
@@ -43,6 +44,7 @@ class VerifyRequest:
     scratch: Optional[str] = None
     record: bool = True
     before: Optional[datetime] = None
+    workers: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def run_verify(request: VerifyRequest, *, progress: Optional[Progress] = None) -
     ring = load_ring(request.key_file) if request.key_file else None
     verdicts = []
     for entry in _entries(request, ring):
-        checked = check_archive(entry.path, ring, level=request.level, scratch=request.scratch, progress=progress)
+        checked = check_archive(entry.path, ring, level=request.level, scratch=request.scratch, progress=progress,
+                                workers=request.workers)
         verdicts.append(_record(entry, checked) if request.record else _verdict(entry, checked))
     return VerifyResult(all(v.verdict == "passed" for v in verdicts), tuple(verdicts))
 

@@ -29,6 +29,7 @@ CASES = {
         ({"application_uploads_paths": ["/srv/$HOME"]}, '"/srv/$HOME"'),
         ({"application_config_paths": ["/srv/a${B}"]}, "anything like $NAME or ${NAME}, which Ansible's modules"),
         ({"application_home": "/srv/-n; $(id) `id` 5$ %n é'\" \\ "}, None),
+        ({"application_file_references": [{"database": "/a", "query": "SELECT 1", "base": "/srv/$X"}]}, '"/srv/$X"'),
         ({"application_python": "/opt/my env/bin/python3"}, "cannot stand in the first line of a script"),
         ({"application_python": "/opt/50%/bin/python3"}, "takes no spaces, quotes, backslashes or '%'"),
         ({"application_databases": []}, "is empty or names a database twice"),

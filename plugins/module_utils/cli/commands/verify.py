@@ -50,7 +50,8 @@ def run(context: Context) -> int:
     request = VerifyRequest(
         application=settings.application, destination=settings.directory, archive=archive_argument(options.archive),
         kinds=tuple(options.kind) if options.kind else None, level=options.level, key_file=settings.key_file,
-        scratch=full_path(options.scratch), record=not options.no_record, before=time_argument(options.before))
+        scratch=full_path(options.scratch), record=not options.no_record, before=time_argument(options.before),
+        workers=settings.workers)
     with context.progress() as progress:
         result = run_verify(request, progress=progress)
     context.output.show(result.as_dict(), lines(result, utc_now()))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import random
 import tarfile
+import threading
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +21,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.st
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import check as check_module
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.verify import VerifyRequest, run_verify
 
 from .conftest import ROWS, Site, flip
 
@@ -50,6 +53,26 @@ def test_every_flipped_bit_fails_and_is_recorded(site: Site) -> None:
     assert read_sidecar(archive).verification == "failed"
     assert read_status(site.archives, "app", "database").last_verification == "failed"
     assert open_bytes(archive) == original and site.verify().passed
+
+
+@pytest.mark.parametrize("strategy", ["full", "incremental"])
+@pytest.mark.parametrize("level", ["checksums", "integrity"])
+def test_no_more_threads_are_at_work_than_the_operator_allows(site: Site, strategy: str, level: str) -> None:
+    for _backup in range(2):
+        # Of several blocks, so that there is work for several threads.
+        site.sql("INSERT INTO drafts(content) VALUES (?)", random.Random(1).randbytes(6_000_000))
+        site.backup(strategy=strategy)
+    at_work = set()
+
+    def progress(_what: str, _done: int, _total: int) -> None:
+        at_work.update(thread.name for thread in threading.enumerate() if thread.name.startswith("archive"))
+
+    request = VerifyRequest("app", site.archives, level=level, key_file=site.key_file)
+    assert run_verify(replace(request, workers=1), progress=progress).passed
+    # The threads of a reader have numbers.
+    assert at_work == {"archive_0"}
+    assert run_verify(replace(request, workers=3), progress=progress).passed
+    assert at_work > {"archive_0"}
 
 
 def open_bytes(path: str) -> bytes:
