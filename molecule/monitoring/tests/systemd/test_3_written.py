@@ -28,8 +28,8 @@ def test_nothing_of_a_student_is_on_them(host):
         "runuser --user=feedforward -- python3 -c 'import sqlite3; print(*(row[0] for row in sqlite3.connect("
         "\"/opt/feedforward/data/feedforward.db\").execute(\"SELECT email FROM users LIMIT 20\")))'").split()
     assert names
-    told = host.check_output(f"cat {PUBLIC}/* /var/lib/feedforward-monitor/state/*.json; journalctl -u "
-                             "feedforward-monitor.service -u feedforward-monitor-look.service --no-pager")
+    told = host.check_output(f"cat {PUBLIC}/* /var/lib/feedforward-monitor/state/*.json; journalctl "
+                             "-t feedforward-monitor -t feedforward-monitor-look --no-pager")
     assert [name for name in names if name in told] == []
 
 
