@@ -15,7 +15,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Optional
 
 from .owners import owner_names
@@ -160,14 +160,52 @@ def rename(source: str, target: str) -> None:
         os.rename(old_name, new_name, src_dir_fd=old, dst_dir_fd=new)
 
 
+def link(source: str, target: str) -> bool:
+    """A second name for the file ``source``, not durable yet; FileExistsError where something has that name. False: a
+    file has only one name in this file system, and was renamed, with nothing at ``target`` a moment before."""
+    with parent_of(source) as (old, old_name), parent_of(target) as (new, new_name):
+        try:
+            os.link(old_name, new_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+        os.rename(old_name, new_name, src_dir_fd=old, dst_dir_fd=new)
+        return False
+
+
 def unlink(path: str) -> None:
     """unlink(2), not durable yet."""
     with parent_of(path) as (directory, name):
         os.unlink(name, dir_fd=directory)
 
 
+def mount_of(path: str) -> tuple[int, int]:
+    """The device of the directory ``path`` and, where /proc tells it, its mount point's number: rename(2) and link(2)
+    do not cross mount points, bind mounts of one file system included."""
+    handle = open_directory(path)
+    try:
+        device, mount = os.fstat(handle).st_dev, 0
+        with suppress(OSError), open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
+            mount = next((int(line.split()[1]) for line in lines if line.startswith("mnt_id:")), 0)
+        return device, mount
+    finally:
+        os.close(handle)
+
+
 def change_rights(path: str, owner: tuple[int, int], mode: int) -> None:
-    """Owner (uid and gid) and mode of a file that has no second name."""
+    """Owner (uid and gid) and mode of a directory, or of a file that has no second name."""
+    with parent_of(path) as (parent, name):
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            handle = os.open(name, _READABLE | os.O_NOFOLLOW, dir_fd=parent)
+            try:
+                os.fchown(handle, *owner)
+                os.fchmod(handle, mode)
+            finally:
+                os.close(handle)
+            return
     with open_file(path) as stream:
         if os.fstat(stream.fileno()).st_nlink != 1:
             raise OSError(errno.EMLINK, "it has a second name", path)

@@ -9,11 +9,11 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
-from ..directories import change_rights
+from ..directories import change_rights, list_directory, mount_of
 from ..errors import ArchiveError, BusyError, DestinationError, RestoreError, from_oserror
 from ..files import journal_path, remove_leftovers
 from ..sqlite.exclusive import lock_database
@@ -22,8 +22,16 @@ from ..units import Progress, format_bytes, utc_now
 from . import safety
 from .chain import MissingBaseError
 from .collect import SIDECARS
-from .restore_journal import Journal, Rename, perform, resolve
-from .restore_plan import RestorePlan, RestoreRequest, does_not_verify, existing_parent, plan_restore
+from .restore_journal import Journal, Rename, is_journal, perform, resolve
+from .restore_plan import (
+    RestorePlan,
+    RestoreRequest,
+    does_not_verify,
+    existing_parent,
+    pending_files,
+    plan_restore,
+    rights_of,
+)
 from .safety import Moved, SafetyCopy
 from .stage import Staged, requested_rights, stage
 
@@ -91,10 +99,13 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
         return RestoreResult(False, "restored", plan.archive, _steps(plan), warnings=plan.warnings,
                              rows=_counted(plan), seconds=clock.seconds)
     refuse_without_room(plan)
-    with _locked_directories(plan.database_targets):
-        refuse_holders(plan.pending, plan.request.accept_unknown_holders)
-        resolved = _end_interrupted(plan.pending)
-        _remove_leftovers(plan.database_targets)
+    with _locked_directories(plan.database_targets or plan.file_targets[:1]):
+        # Another restore may have been interrupted since the plan was made.
+        found = [target for target in plan.database_targets if os.path.lexists(journal_path(target))]
+        pending = tuple(sorted({*plan.pending, *found}))
+        refuse_holders(pending, plan.request.accept_unknown_holders)
+        resolved = _end_interrupted((*pending, *pending_files(plan.file_targets)))
+        _remove_leftovers((*plan.database_targets, *plan.file_targets))
         refuse_holders(plan.database_targets, plan.request.accept_unknown_holders)
         clock.lap("preflight")
         staged = _stage(plan, progress)
@@ -112,10 +123,17 @@ def apply_restore(plan: RestorePlan, *, progress: Optional[Progress] = None) -> 
 
 
 def _remove_leftovers(targets: Sequence[str]) -> None:
-    directories = sorted({existing_parent(target) for target in targets})
-    for directory in directories:
+    free = []
+    for directory in sorted({existing_parent(target) for target in targets}):
+        # One that its owner exchanges meanwhile is met again by what is done there.
+        with suppress(OSError):
+            names = [name for name, _status, _leads_to in list_directory(directory)]
+            # What another interrupted restore has to install is no leftover.
+            if not any(map(is_journal, names)):
+                free.append(directory)
+    for directory in free:
         remove_leftovers(directory)
-    safety.remove_unused(directories)
+    safety.remove_unused(free)
 
 
 def _stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
@@ -201,29 +219,36 @@ def _swap(plan: RestorePlan, staged: Staged) -> Optional[SafetyCopy]:
         with _locked_databases(plan.database_targets):
             perform(Journal(journals, (tuple(aside), install), plan.archive, copy.path))
     except BaseException:
-        if not any(os.path.lexists(path) for path in journals):
-            safety.remove(copy)
+        if any(os.path.lexists(path) for path in journals):
+            # Whoever ends this restore needs the new files.
+            staged.files.clear()
+            staged.made.clear()
+        else:
+            safety.remove_empty(copy)
         raise
     return copy
 
 
 def _set_aside(plan: RestorePlan, staged: Staged) -> tuple[SafetyCopy, list[Rename]]:
     """The safety copy, and the renames that fill it: one directory beside each database; files go into the first
-    of these on their file system, or into one of their own."""
+    of these below the same mount point, or into one of their own."""
     moment = utc_now()
-    directories: dict[int, str] = {}
+    directories: dict[tuple[int, int], str] = {}
     others: list[str] = []
     aside: list[Rename] = []
     moved: list[Moved] = []
     for number, (step, _path) in enumerate(sorted(staged.files, key=lambda item: item[0].kind)):
         parent = os.path.dirname(step.target)
-        device = os.stat(parent).st_dev
+        try:
+            mount = mount_of(parent)
+        except OSError as error:
+            raise from_oserror(error, parent, "looking at the directory") from error
         is_database = step.kind == "database"
-        if is_database or device not in directories:
-            path = safety.directory_for(step.target if is_database else os.path.join(parent, "files"), moment)
+        if is_database or mount not in directories:
+            path = safety.directory_for(step.target if is_database else os.path.join(parent, safety.FILES), moment)
             others.append(path)
-            directories.setdefault(device, path)
-        entries, renames = safety.set_aside(step.target, others[-1] if is_database else directories[device],
+            directories.setdefault(mount, path)
+        entries, renames = safety.set_aside(step.target, others[-1] if is_database else directories[mount],
                                             database=is_database, number=number)
         moved += entries
         aside += renames
@@ -247,11 +272,15 @@ def _locked_databases(targets: Sequence[str]) -> Iterator[None]:
 
 
 def _adjust(plan: RestorePlan) -> None:
+    directories = {file.member: file for file in plan.manifest.files if file.type == "directory"}
     for step in plan.steps:
         if step.action == "adjust":
-            status = os.stat(step.target)
-            uid, gid, mode = requested_rights(plan, status.st_uid, status.st_gid, status.st_mode & 0o7777)
             try:
+                if step.kind == "directory":
+                    uid, gid, mode = rights_of(directories[step.member])
+                else:
+                    status = os.stat(step.target)
+                    uid, gid, mode = requested_rights(plan, status.st_uid, status.st_gid, status.st_mode & 0o7777)
                 change_rights(step.target, (uid, gid), mode)
             except OSError as error:
                 raise from_oserror(error, step.target, "giving it its owner and mode") from error

@@ -5,15 +5,19 @@
 
 A database and its sidecars cannot be renamed as one. So every rename is listed in a journal, which is durable
 before the first of them and removed after the last. Whoever finds a journal repeats the list: a rename whose
-target exists was done, any other is done now. All new files are complete and durable before the journal is
-written, so repeating always leads to the wholly new state; only where a new file is gone does it lead back.
+target exists and whose source does not was done, one whose source is there is done now. All new files are complete and
+durable before the journal is written, so repeating always leads to the wholly new state; only where a new file is gone,
+or somebody else made a file of his own in its place, does it lead back. The first phase sets old files aside, the
+others put new ones where nothing lies.
 While a journal exists, a drop-in of the application's unit (``ConditionPathExists=!``) keeps it from starting.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +25,13 @@ from typing import Any, Optional
 
 from .. import directories
 from ..errors import RestoreError, from_oserror
-from ..files import atomic_write, fsync_directory, journal_path
+from ..files import RESTORE_JOURNAL_SUFFIX, atomic_write, fsync_directory, journal_path
+from .collect import SAFETY_NAME, SIDECARS
 
 FORMAT = "feedforward-maintenance restore journal"
 
 Rename = tuple[str, str]
+_MOST_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,18 @@ class Journal:
         return tuple(rename for phase in self.phases for rename in phase)
 
 
+def is_journal(name: str) -> bool:
+    """Whether a file of this name is the journal of a restore."""
+    return name.startswith(".") and name.endswith(RESTORE_JOURNAL_SUFFIX)
+
+
 def write_journal(journal: Journal) -> None:
-    """Makes every copy of the journal durable. Raises DestinationError; no rename may happen before it returned."""
+    """Makes every copy of the journal durable. Raises RestoreError where there is one, DestinationError; no rename may
+    happen before it returned."""
+    taken = [path for path in journal.paths if os.path.lexists(path)]
+    if taken:
+        raise RestoreError(taken[0], "another restore was interrupted here meanwhile",
+                           "Run again: it is ended first; nothing was changed")
     text = {"format": FORMAT, "version": 1, "paths": journal.paths, "phases": journal.phases,
             "archive": journal.archive, "safety_copy": journal.safety_copy}
     data = json.dumps(text, indent=1).encode("utf-8", "surrogateescape") + b"\n"
@@ -107,25 +123,112 @@ def read_journal(path: str) -> Optional[Journal]:
 
 
 def roll_forward(journal: Journal) -> None:
-    """Does what is left of the renames, phase by phase. Raises RestoreError when a source is gone, OSError."""
+    """Does what is left of the renames, phase by phase. Raises RestoreError when a source is gone, or when somebody
+    else made a file in the place of a new one; OSError."""
+    places = [target for _source, target in journal.renames]
+    number = 0
     for phase in journal.phases:
+        linked: list[str] = []
         for source, target in phase:
-            if os.path.lexists(target):
+            number += 1
+            if source in places[number:]:
+                # A new file comes where this one was, and may lie there already.
+                _move_aside(source, target)
+            elif _put(source, target):
+                linked.append(source)
+        _sync(phase)
+        for source in linked:
+            directories.unlink(source)
+        if linked:
+            _sync(phase)
+
+
+def _move_aside(source: str, target: str) -> None:
+    if os.path.lexists(target):
+        return
+    _require(source, target)
+    directories.rename(source, target)
+
+
+def _put(source: str, target: str) -> bool:
+    """Gives ``source`` the name ``target``, without ever replacing what somebody else put there. Whether it has to lose
+    its old name yet."""
+    # Nobody else can write into a safety copy.
+    private = bool(SAFETY_NAME.search(os.path.basename(os.path.dirname(target))))
+    if os.path.lexists(target):
+        if not os.path.lexists(source):
+            return False
+        if os.path.samestat(os.lstat(source), os.lstat(target)):
+            return True
+        raise _intrusion(source if private else target)
+    _require(source, target)
+    if private:
+        directories.rename(source, target)
+        return False
+    try:
+        return directories.link(source, target)
+    except FileExistsError:
+        raise _intrusion(target) from None
+
+
+def _require(source: str, target: str) -> None:
+    if not os.path.lexists(source):
+        raise RestoreError(source, f"it is gone, and {target} is not there either",
+                           "The renames are undone; run the restore again")
+
+
+def _intrusion(target: str) -> RestoreError:
+    return RestoreError(target, "somebody made this file while the restore was at work",
+                        "Stop whatever opens it, then run the restore again")
+
+
+def roll_back(journal: Journal) -> tuple[str, ...]:
+    """Undoes the renames that happened, last first. What somebody else made meanwhile in the place of an old file is
+    kept beside that in the safety copy; returns where. Raises OSError."""
+    for phase in reversed(journal.phases[1:]):
+        _put_back(phase)
+        _sync(phase)
+    aside = journal.phases[0]
+    kept: list[str] = []
+    for _attempt in range(_MOST_ATTEMPTS):
+        kept += _make_way(journal)
+        _put_back(aside)
+        left = [source for source, target in aside if os.path.lexists(target)]
+        if not left:
+            break
+    else:
+        raise FileExistsError(errno.EEXIST, f"somebody makes {left[0]} again and again", left[0])
+    _sync(aside)
+    return tuple(kept)
+
+
+def _put_back(phase: Sequence[Rename]) -> None:
+    for source, target in reversed(phase):
+        if not os.path.lexists(target):
+            continue
+        if not os.path.lexists(source):
+            directories.rename(target, source)
+        elif os.path.samestat(os.lstat(source), os.lstat(target)):
+            directories.unlink(target)
+
+
+def _make_way(journal: Journal) -> list[str]:
+    """Moves away what lies where old files are to come back: databases with their sidecars, which would be taken for
+    those of the old one."""
+    aside = journal.phases[0]
+    waiting = {source for source, target in aside if not os.path.lexists(target)}
+    kept = []
+    for source, target in aside:
+        if source in waiting:
+            continue
+        sidecars = SIDECARS if journal_path(source) in journal.paths else ()
+        for path in (source, *(source + suffix for suffix in sidecars)):
+            if path in waiting or not os.path.lexists(path) or os.path.samestat(os.lstat(path), os.lstat(target)):
                 continue
-            if not os.path.lexists(source):
-                raise RestoreError(source, f"it is gone, and {target} is not there either",
-                                   "The renames are undone; run the restore again")
-            directories.rename(source, target)
-        _sync(phase)
-
-
-def roll_back(journal: Journal) -> None:
-    """Undoes the renames that happened, last first. Raises OSError."""
-    for phase in reversed(journal.phases):
-        for source, target in reversed(phase):
-            if os.path.lexists(target) and not os.path.lexists(source):
-                directories.rename(target, source)
-        _sync(phase)
+            place = os.path.join(os.path.dirname(target), f"made-meanwhile-{secrets.token_hex(4)}{path[len(source):]}")
+            directories.rename(path, place)
+            kept.append(place)
+    return kept
 
 
 def _sync(renames: Sequence[Rename]) -> None:
@@ -151,14 +254,15 @@ def perform(journal: Journal) -> None:
 def _back_out(journal: Journal, error: BaseException) -> None:
     cause = str(error) or type(error).__name__
     try:
-        roll_back(journal)
+        kept = roll_back(journal)
         remove_journal(journal)
     except OSError as second:
         raise RestoreError(journal.paths[0], f"the swap failed ({cause}) and could not be undone ({second.strerror})",
                            "Keep the application stopped, correct the file system and run the same restore again: "
                            "it continues from this journal") from error
     if isinstance(error, Exception):
-        raise RestoreError(journal.archive, f"the swap failed and everything was put back: {cause}",
+        found = f" (what was made there is now {', '.join(kept)})" if kept else ""
+        raise RestoreError(journal.archive, f"the swap failed and everything was put back: {cause}{found}",
                            "Correct the cause, then run the restore again") from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Optional
@@ -20,8 +20,8 @@ from ..archive.reader import read_manifest
 from ..catalog.catalog import Catalog, Entry
 from ..directories import ForeignLinkError, resolve
 from ..errors import ArchiveError, MaintenanceError, RestoreError, SourceError, UsageError
-from ..files import free_bytes, journal_path, scratch_directory, sha256_file
-from ..owners import acting_as, owner_names
+from ..files import RESTORE_JOURNAL_SUFFIX, free_bytes, journal_path, scratch_directory, sha256_file
+from ..owners import acting_as, owner_ids, owner_names
 from ..sqlite import snapshot
 from ..sqlite.holders import Holders, find_holders
 from ..sqlite.inspect import inspect
@@ -29,6 +29,7 @@ from ..units import Progress, iso, parse_time
 from .chain import MissingBaseError
 from .check import check_archive
 from .collect import PARTS
+from .safety import FILES_JOURNAL
 
 ALL_PARTS = ("databases", *PARTS)
 _OPENING_BYTES = 1 << 20
@@ -98,12 +99,18 @@ class RestorePlan:
 
     @property
     def changed(self) -> bool:
-        return bool(self.pending) or any(step.action != "unchanged" for step in self.steps)
+        interrupted = self.pending or pending_files(self.file_targets)
+        return bool(interrupted) or any(step.action != "unchanged" for step in self.steps)
 
     @property
     def database_targets(self) -> tuple[str, ...]:
         """Databases that will be written anew: their application must be stopped."""
         return tuple(s.target for s in self.steps if s.kind == "database" and s.action in ("create", "replace"))
+
+    @property
+    def file_targets(self) -> tuple[str, ...]:
+        """Whatever is no database, unchanged or not."""
+        return tuple(s.target for s in self.steps if s.kind != "database")
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; unchanged files are only counted."""
@@ -309,14 +316,35 @@ def _file_step(file: FileEntry, found: MemberDigest) -> RestoreStep:
         if is_directory != (file.type == "directory"):
             raise RestoreError(target, f"the archive holds a {file.type} of this name, and something else is there",
                                "Move it away, or leave this part out of the restore")
-        same = stat.S_IMODE(status.st_mode) == file.mode
-        if is_directory or (same and status.st_size == found.size and sha256_file(target) == found.sha256):
+        rights = (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+        # Only root can change owners.
+        same = rights == (rights_of(file) if os.geteuid() == 0 else (*rights[:2], file.mode))
+        if is_directory and not same:
+            action, reason = "adjust", "its owner or mode is another"
+        elif same and (is_directory or (status.st_size == found.size and sha256_file(target) == found.sha256)):
             action, reason = "unchanged", "it holds the same content"
     except FileNotFoundError:
         action, reason = "create", "it does not exist"
     except OSError as error:
         raise RestoreError(target, f"it cannot be looked at: {error.strerror}", "Run as root") from error
     return RestoreStep(file.type, os.path.basename(target), file.member, target, action, found.size, reason)
+
+
+def rights_of(file: FileEntry) -> tuple[int, int, int]:
+    """uid, gid and mode of a file of the archive on this host."""
+    return (*owner_ids(file.user, file.group, file.uid, file.gid), file.mode)
+
+
+def pending_files(targets: Sequence[str]) -> tuple[str, ...]:
+    """What interrupted restores of files alone left a journal of, in the directories of ``targets``: the paths that
+    ``journal_path`` takes."""
+    found: list[str] = []
+    for directory in sorted({existing_parent(target) for target in targets}):
+        # One that its owner exchanges meanwhile is met again by what is done there.
+        with suppress(OSError):
+            found += (os.path.join(directory, name[1:-len(RESTORE_JOURNAL_SUFFIX)])
+                      for name in sorted(os.listdir(directory)) if FILES_JOURNAL.fullmatch(name))
+    return tuple(found)
 
 
 def _check_way(path: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,7 +19,7 @@ from typing import Any, Optional
 
 from .. import directories
 from ..errors import RestoreError, from_oserror
-from ..files import atomic_write, remove_leftovers
+from ..files import RESTORE_JOURNAL_SUFFIX, atomic_write, remove_leftovers
 from ..units import iso, parse_time, stamp
 from .collect import SAFETY_NAME, SIDECARS
 from .restore_journal import Rename, read_owned_json
@@ -26,6 +27,11 @@ from .restore_journal import Rename, read_owned_json
 FORMAT = "feedforward-maintenance safety copy"
 RECORD = "record.json"
 NEXT_RECORD = "record-next.json"
+RECORD_STEM = "record"
+FILES = "files"
+"""In the place of a database's name, where only files are restored."""
+FILES_JOURNAL = re.compile(rf"\.{FILES}\.before-restore-\d{{8}}T\d{{6}}Z(-\d+)?{re.escape(RESTORE_JOURNAL_SUFFIX)}")
+_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,21 @@ def set_aside(target: str, directory: str, *, database: bool, number: int) -> tu
         safety: Optional[str] = None
         if os.path.lexists(path):
             # Sidecars keep their names beside the database, so that the safety copy can be opened as it is.
-            base = os.path.basename(path) if database else f"{number}-{os.path.basename(path)}"
-            safety = os.path.join(directory, base[-200:])
+            base = os.path.basename(path)
+            safety = os.path.join(directory, base if database else f"{number}-{_end_of(base)}")
             renames.append((path, safety))
         if safety is not None or not suffix:
             moved.append(Moved(path, safety, database and not suffix))
     return moved, renames
+
+
+def _end_of(name: str) -> str:
+    """The last characters of a file's name, of at most _NAME_BYTES: with a number before it, it has to be a name."""
+    encoded = os.fsencode(name)
+    if len(encoded) > _NAME_BYTES:
+        # From the beginning of a character on.
+        encoded = encoded[-_NAME_BYTES:].lstrip(bytes(range(0x80, 0xC0)))
+    return os.fsdecode(encoded)
 
 
 def write_record(copy: SafetyCopy, name: str = RECORD) -> None:
@@ -152,9 +167,8 @@ def remove_unused(directories: Sequence[str]) -> None:
             copy = read_record(path)
         except RestoreError:
             copy = None
-        if copy is not None and copy.state == "kept" and any(m.safety for m in copy.moved) \
-                and not any(m.safety and os.path.lexists(m.safety) for m in copy.moved):
-            remove(copy)
+        if copy is not None and copy.state == "kept" and any(m.safety for m in copy.moved):
+            remove_empty(copy)
         with suppress(OSError):
             # Only an empty one: a safety copy without its record may be all that is left of a database.
             os.rmdir(path)
@@ -162,9 +176,25 @@ def remove_unused(directories: Sequence[str]) -> None:
 
 def _candidates(directories: Sequence[str]) -> list[str]:
     """Directories with the name of a safety copy."""
-    paths = [os.path.join(directory, name) for directory in sorted(set(directories))
-             for name in sorted(os.listdir(directory)) if SAFETY_NAME.search(name)]
+    paths: list[str] = []
+    for directory in sorted(set(directories)):
+        # One that its owner exchanges meanwhile is met again by what is done there.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            paths += (os.path.join(directory, name) for name in sorted(os.listdir(directory))
+                      if SAFETY_NAME.search(name))
     return [path for path in paths if os.path.isdir(path) and not os.path.islink(path)]
+
+
+def remove_empty(copy: SafetyCopy) -> None:
+    """Removes what a restore that changed nothing had made for a safety copy. Where anything but records lies in one of
+    its directories, all of it stays: it may be all that is left of a database."""
+    paths = [path for path in (copy.path, *copy.others) if os.path.isdir(path)]
+    if any(not name.startswith(RECORD_STEM) for path in paths for name in os.listdir(path)):
+        return
+    for path in reversed(paths):
+        for name in os.listdir(path):
+            os.unlink(os.path.join(path, name))
+        os.rmdir(path)
 
 
 def remove(copy: SafetyCopy) -> None:

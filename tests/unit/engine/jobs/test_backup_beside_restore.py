@@ -21,7 +21,7 @@ from ansible_collections.feedforward.maintenance.tests.unit.engine.jobs.conftest
 RESTORE = """
 import os, signal, sys
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore, restore_plan
-rename, unlink, count, wanted = os.rename, os.unlink, [0], int(sys.argv[3])
+rename, link, unlink, count, wanted = os.rename, os.link, os.unlink, [0], int(sys.argv[3])
 def stop():
     if count[0] == wanted:
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -30,11 +30,14 @@ def stopping(old, new, **more):
     if "app.db" in new and "journal" not in new:
         stop()
     rename(old, new, **more)
+def linking(old, new, **more):
+    stop()
+    link(old, new, **more)
 def ending(path, **more):
     if "restore-journal" in path:
         stop()
     unlink(path, **more)
-os.rename, os.unlink = stopping, ending
+os.rename, os.link, os.unlink = stopping, linking, ending
 restore.run_restore(restore_plan.RestoreRequest("app", sys.argv[1], key_file=sys.argv[2], accept_unknown_holders=True))
 """
 

@@ -11,6 +11,7 @@ import os
 import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import RestoreError
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore_journal
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_journal import (
     Journal,
     journal_path,
@@ -72,6 +73,66 @@ def test_resolving_without_the_new_file_leads_to_the_old_state(tmp_path, done) -
     assert resolve(target) == "undone"
     assert state(target) == OLD
     assert not os.path.exists(journal_path(target))
+
+
+SAFETY = "app.db.before-restore-20260101T000000Z"
+
+
+def kept(tmp_path):
+    """What lies in the safety copy, by content."""
+    return sorted(path.read_text() for path in (tmp_path / SAFETY).iterdir())
+
+
+@pytest.mark.parametrize("foreign", [("",), ("", "-wal", "-shm")])
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_what_somebody_made_in_the_gap_is_no_new_file(tmp_path, done, foreign) -> None:
+    """An application that opens a connection for each request makes an empty database where there is none."""
+    journal, target = scene(tmp_path)
+    write_journal(journal)
+    for source, place in journal.renames[:done]:
+        os.rename(source, place)
+    made = [suffix for suffix in foreign if not os.path.exists(target + suffix)]
+    for suffix in made:
+        (tmp_path / ("app.db" + suffix)).write_text(f"foreign{suffix}")
+    assert resolve(target) == "undone"
+    assert state(target) == OLD
+    assert kept(tmp_path) == sorted(f"foreign{suffix}" for suffix in made)
+    assert not os.path.exists(journal_path(target))
+
+
+def test_a_swap_that_meets_a_foreign_file_says_so_and_keeps_it(tmp_path, monkeypatch) -> None:
+    journal, target = scene(tmp_path)
+    sync = restore_journal._sync
+
+    def syncing(renames):
+        sync(renames)
+        if renames == journal.phases[0] and not kept(tmp_path)[0].startswith("foreign") and not os.path.exists(target):
+            (tmp_path / "app.db").write_text("foreign")
+            (tmp_path / "app.db-wal").write_text("foreign log")
+
+    monkeypatch.setattr(restore_journal, "_sync", syncing)
+    with pytest.raises(RestoreError, match=f"put back: {target}: somebody made this file.*{SAFETY}/made-meanwhile"):
+        perform(journal)
+    monkeypatch.undo()
+    assert state(target) == OLD and kept(tmp_path) == ["foreign", "foreign log"]
+
+
+def test_a_new_file_that_already_has_its_name_only_loses_the_other_one(tmp_path) -> None:
+    journal, target = scene(tmp_path)
+    write_journal(journal)
+    for source, place in journal.phases[0]:
+        os.rename(source, place)
+    os.link(*journal.phases[1][0])
+    assert resolve(target) == "completed"
+    assert state(target) == {"": "new"} and os.stat(target).st_nlink == 1
+
+
+def test_a_journal_is_never_written_over_another(tmp_path) -> None:
+    journal, target = scene(tmp_path)
+    write_journal(journal)
+    with pytest.raises(RestoreError, match="another restore was interrupted here meanwhile"):
+        perform(journal)
+    assert read_journal(journal_path(target)) == journal and state(target) == OLD
 
 
 def test_a_swap_that_fails_puts_everything_back(tmp_path) -> None:
@@ -147,3 +208,22 @@ def test_every_copy_is_removed_when_one_is_resolved(tmp_path) -> None:
         assert json.load(stream)["paths"] == [journal_path(target), second]
     assert resolve(target) == "completed"
     assert not os.path.exists(second)
+
+
+def test_where_somebody_goes_on_making_the_file_the_journal_stays(tmp_path, monkeypatch) -> None:
+    """The application cannot be started then, and the next run goes on: nothing is called put back that is not."""
+    journal, target = scene(tmp_path)
+    rename = restore_journal.directories.rename
+
+    def renaming(source, place):
+        rename(source, place)
+        if not os.path.exists(target):
+            (tmp_path / "app.db").write_text("foreign")
+
+    monkeypatch.setattr(restore_journal.directories, "rename", renaming)
+    with pytest.raises(RestoreError, match="could not be undone"):
+        perform(journal)
+    monkeypatch.undo()
+    assert "old" in kept(tmp_path) and os.path.exists(journal_path(target))
+    assert resolve(target) == "undone"
+    assert state(target) == OLD and "foreign" in kept(tmp_path)

@@ -16,14 +16,20 @@ import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils import errors
 from ansible_collections.feedforward.maintenance.plugins.module_utils.files import TEMPORARY_SUFFIX
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import safety
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore import _undo_journal, undo_restore
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore as restore_module
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import restore_journal, safety
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore import (
+    _undo_journal,
+    apply_restore,
+    undo_restore,
+)
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_journal import (
     journal_path,
     write_journal,
 )
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.restore_plan import plan_restore
 
-from .conftest import Site, damage
+from .conftest import EVERYTHING, Site, damage, open_bytes
 
 
 def test_newer_rows_are_kept_in_the_safety_copy_and_undo_brings_them_back(site: Site) -> None:
@@ -190,3 +196,129 @@ def test_an_interrupted_restore_is_ended_by_the_next(site: Site) -> None:
     assert site.rows() == rows and not os.path.exists(journal_path(site.database))
     assert not [name for name in os.listdir(os.path.dirname(site.database)) if name.endswith("maintenance-tmp")]
     assert not site.restore().changed
+
+
+def interrupted(monkeypatch, error: BaseException, *, removed: bool) -> None:
+    """The swap was done; an error comes while its journal is removed, before or after that."""
+    remove = restore_journal.remove_journal
+
+    def removing(journal):
+        if removed:
+            remove(journal)
+        raise error
+
+    monkeypatch.setattr(restore_journal, "remove_journal", removing)
+
+
+@pytest.mark.parametrize("removed", [True, False])
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_the_replaced_database_outlives_an_error_at_the_very_end(site: Site, monkeypatch, error, removed) -> None:
+    site.backup()
+    site.sql("INSERT INTO drafts(content) VALUES ('newer than the archive')")
+    newer = site.rows()
+    interrupted(monkeypatch, error, removed=removed)
+    with pytest.raises((errors.MaintenanceError, KeyboardInterrupt)):
+        site.restore()
+    monkeypatch.undo()
+    (copy,) = [name for name in os.listdir(os.path.dirname(site.database)) if name.startswith("app.db.before-restore-")]
+    copy = os.path.join(os.path.dirname(site.database), copy)
+    assert site.rows(os.path.join(copy, "app.db")) == newer
+    result = site.restore()
+    assert bool(result.resolved) != removed and not os.path.lexists(journal_path(site.database))
+    undo_restore(copy, accept_unknown_holders=True)
+    assert site.rows() == newer
+
+
+def test_a_database_that_is_made_in_the_gap_is_no_restored_one(site: Site, monkeypatch) -> None:
+    """By an application that was not stopped, and opens a connection for each request."""
+    site.backup()
+    site.sql("DELETE FROM drafts WHERE id = 1")
+    old, sync = site.rows(), restore_journal._sync
+
+    def syncing(renames):
+        sync(renames)
+        if not os.path.exists(site.database):
+            sqlite3.connect(site.database).execute("CREATE TABLE foreign_table (x)").connection.close()
+
+    monkeypatch.setattr(restore_journal, "_sync", syncing)
+    with pytest.raises(errors.RestoreError, match="everything was put back.*made-meanwhile"):
+        site.restore()
+    monkeypatch.undo()
+    assert site.rows() == old and not os.path.lexists(journal_path(site.database))
+    assert site.restore().changed and not site.restore().changed
+
+
+def test_files_of_one_long_name_do_not_take_each_others_place(site: Site) -> None:
+    name = "é" * 60 + "x" * 90 + ".txt"
+    paths = [site.write(f"data/uploads/{number}/{name}", f"essay {number}") for number in range(3)]
+    site.backup("full")
+    for path in paths:
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(", changed")
+    result = site.restore(parts=EVERYTHING)
+    assert [open_bytes(path) for path in paths] == [b"essay 0", b"essay 1", b"essay 2"]
+    undo_restore(result.safety_copy, accept_unknown_holders=True)
+    assert [open_bytes(path) for path in paths] == [b"essay 0, changed", b"essay 1, changed", b"essay 2, changed"]
+
+
+def test_a_restore_of_files_that_was_killed_is_ended_by_the_next(site: Site, monkeypatch) -> None:
+    site.backup("config")
+    site.write(".env", "SECRET_KEY=newer\n", 0o600)
+    interrupted(monkeypatch, KeyboardInterrupt(), removed=False)
+    with pytest.raises(KeyboardInterrupt):
+        site.restore(parts=("config",))
+    monkeypatch.undo()
+    left = [name for name in os.listdir(site.home) if name.endswith(".restore-journal")]
+    assert len(left) == 1
+    with open(os.path.join(site.home, f".env.0a1b2c3d{TEMPORARY_SUFFIX}"), "w", encoding="utf-8") as stream:
+        stream.write("staged by a killed run")
+    result = site.restore(parts=("config",))
+    assert [outcome for _path, outcome in result.resolved] == ["completed"]
+    assert [name for name in os.listdir(site.home) if name.startswith(".") and name != ".env"] == []
+    assert not site.restore(parts=("config",)).changed
+
+
+def test_the_journal_of_another_restore_that_was_killed_meanwhile_is_ended_first(site: Site, monkeypatch) -> None:
+    """Its plan was made, and waited at the prompt."""
+    site.backup()
+    site.sql("INSERT INTO drafts(content) VALUES ('newer than the archive')")
+    newer = site.rows()
+    plan = plan_restore(site.restore_request())
+    interrupted(monkeypatch, KeyboardInterrupt(), removed=False)
+    with pytest.raises(KeyboardInterrupt):
+        site.restore()
+    monkeypatch.undo()
+    result = apply_restore(plan)
+    assert result.resolved == ((site.database, "completed"),)
+    copies = [name for name in sorted(os.listdir(os.path.dirname(site.database))) if ".before-restore-" in name]
+    assert newer in [site.rows(os.path.join(os.path.dirname(site.database), name, "app.db")) for name in copies]
+
+
+def test_directories_below_mount_points_of_their_own_have_safety_copies_of_their_own(site: Site, monkeypatch) -> None:
+    """rename(2) does not cross a bind mount of the same file system."""
+    path = os.path.join(site.home, "data", "uploads", "1")
+    site.backup("full")
+    site.write("data/uploads/1/essay.txt", "changed\n")
+    site.write(".env", "SECRET_KEY=newer\n", 0o600)
+    monkeypatch.setattr(restore_module, "mount_of", lambda directory: (1, int(directory == path)))
+    copy = site.restore(parts=EVERYTHING).safety_copy
+    moved = {m.target: m.safety for m in safety.read_record(copy).moved if m.safety}
+    assert os.path.dirname(os.path.dirname(moved[os.path.join(path, "essay.txt")])) == path
+    assert os.path.dirname(os.path.dirname(moved[os.path.join(site.home, ".env")])) != path
+
+
+# Only root can change owners, and only root is told to.
+@pytest.mark.parametrize("what", ["mode", "owner"] if os.geteuid() == 0 else ["mode"])
+def test_rights_that_differ_are_put_right(site: Site, what) -> None:
+    site.backup("full")
+    directory, file = (os.path.join(site.home, "data/uploads", name) for name in ("1", "1/essay.txt"))
+    before = [(os.stat(path).st_uid, os.stat(path).st_mode) for path in (directory, file)]
+    for path in (directory, file):
+        if what == "mode":
+            os.chmod(path, 0o700)
+        else:
+            os.chown(path, 12345, 12345)
+    assert site.restore(check=True, parts=EVERYTHING).changed
+    assert site.restore(parts=EVERYTHING).changed
+    assert [(os.stat(path).st_uid, os.stat(path).st_mode) for path in (directory, file)] == before
+    assert not site.restore(parts=EVERYTHING).changed
