@@ -53,7 +53,7 @@ class Alerting:
     reminder_hours: float = 24.0
     flap_changes: int = 5
     flap_hours: float = 2.0
-    unknown_silent: tuple[str, ...] = ("errors",)
+    unknown_silent: tuple[str, ...] = ()
     dashboard_url: str = ""
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
 from .alerting import Alerting, alerting
-from .errors import UsageError
+from .errors import UsageError, printable
 from .watch import Watch, watch
 
 DEFAULT_MAX_AGE_HOURS: Mapping[str, float] = {"database": 25.0, "config": 192.0, "logs": 192.0, "full": 192.0}
@@ -24,7 +24,8 @@ class Settings:
 
     Each of ``file_references`` is database, query and base of ``jobs.references.FileReference``. Sizes are bytes,
     ``retention_days`` days (0: for ever), ``max_age_hours`` hours a kind of archive may be old before ``status`` calls
-    it missing. ``health`` is what is watched beyond that, ``alerts`` who is told of it.
+    it missing. ``health`` is what is watched beyond that, ``alerts`` who is told of it: where one of the two was wrong,
+    whoever uses either gets the UsageError.
     """
 
     application: str = ""
@@ -137,30 +138,76 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "deadline_seconds": _seconds, "lock_timeout_seconds": _seconds, "max_age_hours": _hours,
     "safety_days": _whole(0, 36500), "health": watch, "alerts": alerting,
 }
+_OF_THE_MONITOR = ("health", "alerts")
+
+
+class _Wrong:
+    """In the place of a part that is wrong: whoever asks it for anything gets the error."""
+
+    def __init__(self, error: UsageError) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        # Python itself asks for such names, and takes an AttributeError for a no.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self.error
 
 
 def load_settings(directory: str) -> Settings:
     """Reads every ``*.json`` of ``directory``, in the order of their names. Raises UsageError: the directory or
     every fragment is missing, a file is not a JSON object, a key is unknown, stands in two files, or holds the
-    wrong type."""
+    wrong type. A wrong value of ``health`` or ``alerts`` is raised by whoever uses it: backups are made beside it."""
     merged: dict[str, Any] = {}
+    wrong: dict[str, Any] = {}
     origin: dict[str, str] = {}
     fragments = _fragments(directory)
     for path in fragments:
         for key, value in _read(path).items():
-            if key not in _KEYS:
-                raise UsageError(path, f"the key {key!r} is unknown",
-                                 "Remove it, or deploy a command that knows it: both come from one collection")
             if key in origin:
                 raise UsageError(path, f"the key {key!r} already stands in {origin[key]}",
                                  "Remove it from one of the two")
             try:
-                merged[key] = _KEYS[key](value)
-            except ValueError as error:
-                raise UsageError(path, f"the value of {key!r} should be {error}",
-                                 "Correct it, or run the role that writes this file") from None
+                merged[key] = _converted(path, key, value)
+            except UsageError as error:
+                if key not in _OF_THE_MONITOR:
+                    raise
+                wrong.update(dict.fromkeys(_OF_THE_MONITOR, _Wrong(error)))
             origin[key] = path
-    return Settings(fragments=fragments, **merged)
+    return Settings(fragments=fragments, **{**merged, **wrong})
+
+
+def wholly_right(settings: Settings) -> Settings:
+    """The settings. Raises the UsageError of a part that is wrong, which others get when they use it."""
+    parts: tuple[Any, ...] = (settings.health, settings.alerts)
+    for part in parts:
+        if isinstance(part, _Wrong):
+            raise part.error
+    return settings
+
+
+def fragment_problem(path: str) -> Optional[str]:
+    """What is wrong with one fragment, wherever it lies: for the role that is about to put it in place. None: nothing.
+
+    The sentence names neither the file nor a value, which may be a secret.
+    """
+    try:
+        for key, value in _read(path).items():
+            _converted(path, key, value)
+    except UsageError as error:
+        return printable(error.cause)
+    return None
+
+
+def _converted(path: str, key: str, value: Any) -> Any:
+    if key not in _KEYS:
+        raise UsageError(path, f"the key {key!r} is unknown",
+                         "Remove it, or deploy a command that knows it: both come from one collection")
+    try:
+        return _KEYS[key](value)
+    except ValueError as error:
+        raise UsageError(path, f"the value of {key!r} should be {error}",
+                         "Correct it, or run the role that writes this file") from None
 
 
 def _fragments(directory: str) -> tuple[str, ...]:

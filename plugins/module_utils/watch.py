@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional
 GIGABYTE = 10 ** 9
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,59}")
 _SELECT = re.compile(r"\s*select\b", re.IGNORECASE)
+_LOGIN = re.compile(r"https?://[^/?#]*@")
 _MAY_BE_ZERO = ("quick_check_seconds",)
 
 
@@ -147,6 +148,10 @@ def _endpoint(value: Any) -> Endpoint:
     if wrong or "url" not in given:
         raise ValueError(f"an object with endpoints of url (http or https), status (100 to 599), contains and "
                          f"verify_tls; look at {wrong[0] if wrong else 'url'}")
+    if _LOGIN.match(given["url"]):
+        # The address stands on the page that everybody may read, and this word in the journal.
+        raise ValueError("an object with endpoints whose url has no user and no password: logins are not sent; remove "
+                         "them")
     return Endpoint(**given)
 
 

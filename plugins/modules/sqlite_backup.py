@@ -249,7 +249,7 @@ kind:
   type: str
   sample: database
 sequence:
-  description: Number of the archive, which grows by one within its kind.
+  description: Number of the archive, which grows with each archive of the application.
   returned: success
   type: int
   sample: 42

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Optional
 from ..archive.codecs import SUFFIXES
 from ..errors import ArchiveError, DestinationError, MaintenanceError, UsageError, from_oserror
 from ..files import fsync_directory
-from ..units import iso
-from .entries import Entry, order_entries, read_entry
+from ..units import iso, utc_now
+from .entries import Entry, doubt, newest_of_kinds, order_entries, read_entry
 from .lock import require_directory
 from .names import ArchiveName, archive_name, parse_name, validate_application, validate_kind
 from .publish import fsync_file, move_without_replacing
@@ -47,15 +47,20 @@ class Catalog:
         return self._entries(None if kind is None else (kind,), ring)
 
     def latest(self, kinds: Optional[Sequence[str]] = None, ring: Optional[KeyRing] = None) -> Optional[Entry]:
-        """The newest archive of these kinds (None: of all), or None. Raises DestinationError."""
-        return next(reversed(self._entries(kinds, ring)), None)
+        """The newest archive of these kinds (None: of all), or None.
+
+        Raises ArchiveError where it cannot be told which of several kinds is the newest; DestinationError.
+        """
+        entries = self._entries(kinds, ring)
+        return self._newest(entries, None) if entries else None
 
     def find(self, archive: str, kinds: Optional[Sequence[str]] = None, before: Optional[datetime] = None,
              ring: Optional[KeyRing] = None) -> Entry:
         """The archive that a person means: ``latest``, ``oldest``, a name in the directory, or a path anywhere.
 
         ``before`` (aware) limits ``latest`` and ``oldest`` to archives made at or before that instant. Raises
-        ArchiveError, which lists what there is; UsageError; DestinationError.
+        ArchiveError, which lists what there is, also where it cannot be told which of several kinds is the newest;
+        UsageError; DestinationError.
         """
         if archive in ("latest", "oldest"):
             return self._extreme(archive, kinds, before, ring)
@@ -73,12 +78,13 @@ class Catalog:
         raise self._not_found(path, "there is no such archive", kinds, ring)
 
     def next_sequence(self, kind: str, ring: Optional[KeyRing] = None) -> int:
-        """A sequence above that of each archive of this kind. Raises DestinationError.
+        """The sequence for an archive of this kind: above that of each archive of any kind. Raises DestinationError.
 
         Archives that cannot be read are counted as if they were the newest ones, so that the order stays right
-        when their sidecars come back.
+        when their sidecars come back. The caller holds the catalog's lock.
         """
-        entries = self.entries(kind, ring)
+        validate_kind(kind)
+        entries = self.entries(None, ring)
         known = [entry.sequence for entry in entries if entry.sequence is not None]
         return max(known, default=0) + len(entries) - len(known) + 1
 
@@ -173,11 +179,23 @@ class Catalog:
 
     def _extreme(self, which: str, kinds: Optional[Sequence[str]], before: Optional[datetime],
                  ring: Optional[KeyRing]) -> Entry:
-        entries = [e for e in self._entries(kinds, ring) if before is None or e.stamp <= before]
-        if entries:
-            return entries[-1 if which == "latest" else 0]
+        ordered = self._entries(kinds, ring)
+        in_time = [entry for entry in ordered if before is None or entry.stamp <= before]
+        if in_time:
+            return self._newest(ordered, before) if which == "latest" else in_time[0]
         cause = "there is no archive" if before is None else f"there is no archive from {iso(before)} or before"
         raise self._not_found(self.directory, cause, kinds, ring)
+
+    def _newest(self, ordered: Sequence[Entry], before: Optional[datetime]) -> Entry:
+        """The newest up to ``before``, of which there is one. Raises ArchiveError where kinds leave it in doubt."""
+        candidates = newest_of_kinds(entry for entry in ordered if before is None or entry.stamp <= before)
+        if len({entry.kind for entry in ordered}) > 1:
+            reason = doubt(ordered, candidates[-1], before, utc_now())
+            if reason is not None:
+                raise ArchiveError(self.directory, f"it cannot be told which archive is the newest: {reason}",
+                                   "Give the name of the right one, or its kind with --kind; the newest of each kind: "
+                                   + ", ".join(entry.name for entry in reversed(candidates)))
+        return candidates[-1]
 
     def _at_path(self, archive: str, kinds: Optional[Sequence[str]], ring: Optional[KeyRing]) -> Entry:
         path = os.path.realpath(archive)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import heapq
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -23,13 +23,15 @@ from .sidecar import Sidecar, read_sidecar
 if TYPE_CHECKING:
     from ..archive.keys import KeyRing
 
+_FUTURE_TOLERANCE = timedelta(minutes=5)
+
 
 @dataclass(frozen=True)
 class Entry:
     """An archive as the directory shows it: ``size`` in bytes, ``stamp`` (aware, UTC) from its name.
 
-    ``sequence`` grows with each archive of a kind; None where neither sidecar nor manifest could be read. ``base`` is
-    the name of the archive that an increment needs; with the sequence unknown it is unknown, too.
+    ``sequence`` grows with each archive, whatever its kind; None where neither sidecar nor manifest could be read.
+    ``base`` is the name of the archive that an increment needs; with the sequence unknown it is unknown, too.
     """
 
     name: str
@@ -102,13 +104,38 @@ def order_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Oldest to newest.
 
     Within a kind sequences count, because a clock may have gone backwards; an archive without one goes behind
-    the last whose stamp is not later than its own. Kinds have sequences of their own, so they are merged by stamp.
+    the last whose stamp is not later than its own. Kinds are merged by stamp, because each once counted for itself.
     """
     kinds: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         kinds.setdefault((entry.application, entry.kind), []).append(entry)
     ordered = [_order_kind(kinds[key]) for key in sorted(kinds)]
     return tuple(heapq.merge(*ordered, key=lambda entry: entry.stamp))
+
+
+def newest_of_kinds(ordered: Iterable[Entry]) -> list[Entry]:
+    """The last of each kind among archives in order, the one with the latest stamp last."""
+    newest = {entry.kind: entry for entry in ordered}
+    return sorted(newest.values(), key=lambda entry: (entry.stamp, entry.sequence or 0))
+
+
+def doubt(ordered: Sequence[Entry], chosen: Entry, before: Optional[datetime], now: datetime) -> Optional[str]:
+    """Why ``chosen``, the last up to ``before`` by the stamps of several kinds, need not be the one made last; or None.
+
+    Stamps show when a clock was wrong, sequences when archives of another directory were brought here, or were made
+    while each kind counted for itself: the choice is certain only where both agree.
+    """
+    for entry in newest_of_kinds(ordered):
+        if entry.stamp - now > _FUTURE_TOLERANCE:
+            return f"{entry.name} is from {iso(entry.stamp)}, and the clock says {iso(now)}"
+    if chosen.sequence is None:
+        return None
+    for other in by_sequence(ordered)[::-1]:
+        made_after = (other.sequence or 0) > chosen.sequence
+        if other is not chosen and made_after != (before is not None and other.stamp > before):
+            later, earlier = (other, chosen) if made_after else (chosen, other)
+            return f"by its number {later.name} was made after {earlier.name}, by its time before it"
+    return None
 
 
 def by_sequence(entries: Iterable[Entry]) -> list[Entry]:

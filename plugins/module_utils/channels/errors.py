@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping, Sequence
+from typing import Optional
 
 from ..errors import printable
 from ..units import format_seconds
@@ -18,7 +20,7 @@ DELAYED = "delayed"
 REFUSED = "refused"
 """The other side says that it will not take this message, later either."""
 PARTLY = "partly"
-"""Some recipients have the message, others never will: it must not be sent again."""
+"""Some recipients have the message: it must not be sent to them again."""
 
 TIMEOUTS = (TimeoutError, socket.timeout)
 """One class since Python 3.10."""
@@ -27,12 +29,16 @@ _REASON_CHARACTERS = 400
 
 class ChannelError(Exception):
     """A message was not sent, or not to everybody. ``reason`` is a part of a sentence in one line; ``outcome`` is one
-    of the constants of this module."""
+    of the constants of this module. ``later`` are the recipients that may take it another time, ``never`` those that
+    will not, with the reply of the server to each."""
 
-    def __init__(self, reason: str, outcome: str = UNREACHABLE) -> None:
+    def __init__(self, reason: str, outcome: str = UNREACHABLE, *, later: Sequence[str] = (),
+                 never: Optional[Mapping[str, str]] = None) -> None:
         reason = " ".join(printable(" ".join(reason.split())).split())
         self.reason = reason if len(reason) <= _REASON_CHARACTERS else reason[:_REASON_CHARACTERS - 3] + "..."
         self.outcome = outcome
+        self.later = tuple(later)
+        self.never = dict(never or {})
         super().__init__(self.reason, outcome)
 
     def __str__(self) -> str:

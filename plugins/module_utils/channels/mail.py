@@ -9,6 +9,7 @@ import re
 import smtplib
 import ssl
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -19,6 +20,10 @@ from ..alerting import Mail, Message
 from .errors import DELAYED, PARTLY, REFUSED, UNREACHABLE, ChannelError, cause
 from .limits import time_limit
 
+END_SECONDS = 60.0
+"""So long a server may look at a message that has ended: RFC 5321, 4.5.3.2.6, wants ten minutes, a run has not so many.
+Whoever leaves earlier sends again what was taken."""
+
 _SUBJECT_CHARACTERS = 250
 _REPLY_CHARACTERS = 160
 # With 7bit, what is not ASCII is encoded: not every server takes it as it is.
@@ -26,11 +31,26 @@ _POLICY = SMTP.clone(cte_type="7bit")
 
 
 class _Patient(smtplib.SMTP):
-    """Waits for each reply as a whole, not for each of its bytes, for the time that was given."""
+    """Waits for each reply as a whole, not for each of its bytes, for the time that was given, and longer for that to
+    the message itself. ``waits_seconds``: how long it waits, or waited last."""
+
+    waits_seconds = 0.0
+    _next_waits: tuple[float, ...] = ()
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self._next_waits = (self.timeout, max(self.timeout, END_SECONDS))
+        try:
+            return super().data(msg)
+        finally:
+            self._next_waits = ()
 
     def getreply(self) -> tuple[int, bytes]:
+        self.waits_seconds, *rest = self._next_waits or (self.timeout,)
+        self._next_waits = tuple(rest)
         try:
-            with time_limit(self.sock, self.timeout):
+            if self.sock is not None:
+                self.sock.settimeout(self.waits_seconds)
+            with time_limit(self.sock, self.waits_seconds):
                 return super().getreply()
         except TimeoutError:
             self.close()
@@ -41,28 +61,30 @@ class _PatientTls(_Patient, smtplib.SMTP_SSL):
     """The same over TLS from the first byte on."""
 
 
-def send(mail: Mail, message: Message, *, context: Optional[ssl.SSLContext] = None) -> None:
-    """Sends to every recipient. ``context`` None: the server's certificate is verified against the system's. Each
-    step may take ``mail.timeout_seconds``. Raises ChannelError: PARTLY where only some recipients were refused."""
+def send(mail: Mail, message: Message, *, context: Optional[ssl.SSLContext] = None,
+         recipients: Sequence[str] = ()) -> None:
+    """Sends to every recipient, or to those that are given. ``context`` None: the server's certificate is verified
+    against the system's. Each step may take ``mail.timeout_seconds``, and the answer to the message END_SECONDS.
+    Raises ChannelError: PARTLY where only some recipients were refused."""
     letter = _letter(mail, message)
+    recipients = recipients or mail.recipients
     connection = _connect(mail, context)
     try:
-        refused = _hand_over(connection, mail, letter)
+        refused = _hand_over(connection, mail, letter, recipients)
     except smtplib.SMTPRecipientsRefused as error:
-        codes = [code for code, _text in error.recipients.values()]
-        outcome = REFUSED if all(500 <= code < 600 for code in codes) else DELAYED
+        later, never = _sorted(mail, error.recipients)
         raise _failure(mail, f"every recipient was refused, the first with {_first(error.recipients)}",
-                       outcome) from None
+                       DELAYED if later else REFUSED, later, never) from None
     except smtplib.SMTPResponseException as error:
         outcome = REFUSED if 500 <= error.smtp_code < 600 else DELAYED
         raise _failure(mail, _reason(mail, error), outcome) from None
     except (OSError, ValueError) as error:
-        raise _failure(mail, _reason(mail, error), DELAYED) from None
+        raise _failure(mail, _reason(mail, error, connection.waits_seconds), DELAYED) from None
     finally:
         _leave(connection)
     if refused:
-        raise _failure(mail, f"{len(refused)} of {len(mail.recipients)} recipients were refused, the first with "
-                             f"{_first(refused)}; the others have the message", PARTLY)
+        raise _failure(mail, f"{len(refused)} of {len(recipients)} recipients were refused, the first with "
+                             f"{_first(refused)}; the others have the message", PARTLY, *_sorted(mail, refused))
 
 
 def probe(mail: Mail, *, context: Optional[ssl.SSLContext] = None) -> float:
@@ -82,13 +104,13 @@ def probe(mail: Mail, *, context: Optional[ssl.SSLContext] = None) -> float:
     return milliseconds
 
 
-def _connect(mail: Mail, context: Optional[ssl.SSLContext]) -> smtplib.SMTP:
+def _connect(mail: Mail, context: Optional[ssl.SSLContext]) -> _Patient:
     """A connection that is ready to take a message."""
     if mail.user and mail.security not in ("starttls", "tls"):
         raise _failure(mail, "a login without TLS would show the password to the network: choose starttls or tls")
     if not (mail.user + mail.password).isascii():
         raise _failure(mail, "user and password have to be ASCII, for a login by SMTP knows nothing else")
-    connection: Optional[smtplib.SMTP] = None
+    connection: Optional[_Patient] = None
     ready = False
     try:
         verified = context or ssl.create_default_context()
@@ -115,12 +137,13 @@ def _connect(mail: Mail, context: Optional[ssl.SSLContext]) -> smtplib.SMTP:
             connection.close()
 
 
-def _hand_over(connection: smtplib.SMTP, mail: Mail, letter: EmailMessage) -> dict[str, tuple[int, bytes]]:
+def _hand_over(connection: smtplib.SMTP, mail: Mail, letter: EmailMessage,
+               recipients: Sequence[str]) -> dict[str, tuple[int, bytes]]:
     """Who was refused. Not by send_message, which writes ``>From`` where a line begins with that word."""
     wide = not (mail.sender + "".join(mail.recipients)).isascii()
     if wide and not connection.has_extn("smtputf8"):
         raise smtplib.SMTPNotSupportedError
-    return connection.sendmail(mail.sender, mail.recipients, letter.as_bytes(policy=_POLICY.clone(utf8=wide)),
+    return connection.sendmail(mail.sender, recipients, letter.as_bytes(policy=_POLICY.clone(utf8=wide)),
                                ["SMTPUTF8", "BODY=8BITMIME"] if wide else [])
 
 
@@ -132,13 +155,25 @@ def _leave(connection: smtplib.SMTP) -> None:
     connection.close()
 
 
-def _failure(mail: Mail, reason: str, outcome: str = UNREACHABLE) -> ChannelError:
-    # A server may quote what it was given.
-    reason = reason.replace(mail.password, "***") if mail.password else reason
-    return ChannelError(f"{mail.server} port {mail.port}: {reason}", outcome)
+def _sorted(mail: Mail, refused: dict[str, tuple[int, bytes]]) -> tuple[list[str], dict[str, str]]:
+    """Who may take it later; who never will, with the reply to each."""
+    never = {one: _without_password(mail, _reply(code, text)) for one, (code, text) in refused.items()
+             if 500 <= code < 600}
+    return [one for one in refused if one not in never], never
 
 
-def _reason(mail: Mail, error: Exception) -> str:
+def _failure(mail: Mail, reason: str, outcome: str = UNREACHABLE, later: Sequence[str] = (),
+             never: Optional[Mapping[str, str]] = None) -> ChannelError:
+    return ChannelError(f"{mail.server} port {mail.port}: {_without_password(mail, reason)}", outcome, later=later,
+                        never=never)
+
+
+def _without_password(mail: Mail, text: str) -> str:
+    """A server may quote what it was given."""
+    return text.replace(mail.password, "***") if mail.password else text
+
+
+def _reason(mail: Mail, error: Exception, waited_seconds: float = 0.0) -> str:
     if isinstance(error, smtplib.SMTPAuthenticationError):
         # What servers tell about a login may quote it, encoded in one of several ways.
         return f"it refuses the user or the password ({_reply(error.smtp_code, b'')})"
@@ -150,7 +185,7 @@ def _reason(mail: Mail, error: Exception) -> str:
         return "it takes no addresses with characters outside ASCII"
     if isinstance(error, smtplib.SMTPException):
         return f"it does not do what is needed, for instance a known way to log in ({type(error).__name__})"
-    return cause(error, mail.timeout_seconds)
+    return cause(error, waited_seconds or mail.timeout_seconds)
 
 
 def _first(refused: dict[str, tuple[int, bytes]]) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Optional
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from .errors import DELAYED, REFUSED, ChannelError, cause
+from .errors import DELAYED, REFUSED, UNREACHABLE, ChannelError, cause
 from .limits import time_limit
 
 _BODY_BYTES = 1 << 16
@@ -34,11 +34,11 @@ def ask(method: str, url: str, body: Optional[bytes] = None, *, timeout_seconds:
         connection = http.client.HTTPSConnection(host, port, timeout=timeout_seconds,
                                                  context=context or ssl.create_default_context())
     until = time.monotonic() + timeout_seconds
-    outcome = {}
+    outcome = UNREACHABLE
     response: Optional[http.client.HTTPResponse] = None
     try:
         connection.connect()
-        outcome = {"outcome": DELAYED}
+        outcome = DELAYED
         connected = connection.sock
         with time_limit(connected, _left(until)):
             connection.request(method, _target(parts), body=body, headers=_headers(parts, body))
@@ -48,7 +48,7 @@ def ask(method: str, url: str, body: Optional[bytes] = None, *, timeout_seconds:
             response.read(_BODY_BYTES)
     except (OSError, http.client.HTTPException, ValueError) as error:
         # Not with the error as the cause: some quote the address.
-        raise ChannelError(f"{host}: {cause(error, timeout_seconds)}", **outcome) from None
+        raise ChannelError(f"{host}: {cause(error, timeout_seconds)}", outcome) from None
     finally:
         if response is not None:
             response.close()

@@ -32,6 +32,7 @@ from .gather import Content, describe, gather
 from .increment import STRATEGIES, Increment, NotIncremental, make_increment
 from .prune import apply_retention
 from .references import FileReference, check_references
+from .unchanged import newer_and_other
 from .write import WriteOptions, build_manifest, write_archive
 
 _UNVERIFIED = "the archive of this run was not verified"
@@ -307,6 +308,10 @@ def _decide(run: _Run, content: Content) -> tuple[str, str, _Newest]:
         return "created", "the content differs from the newest archive", newest
     if head is not None and head.key_id != (run.ring.current.id if run.ring else None):
         return "created", "the key differs from the newest archive's", newest
+    others = (entry for entry in run.catalog.entries(None, run.ring) if entry.kind != run.request.kind)
+    other = newer_and_other(run.newest, head, others, run.ring) if head is not None else None
+    if other is not None:
+        return "created", f"{other} is newer and holds another content", newest
     verdict = check_archive(run.newest.path, run.ring, level="checksums", progress=run.progress,
                             workers=run.request.workers)
     if verdict.verdict != "passed" or verdict.manifest is None:

@@ -22,6 +22,7 @@ from ..units import format_seconds
 from .report import LEVEL_NAMES, OK, UNKNOWN, worst
 
 _TEXT_CHARACTERS = 500
+_REAP_SECONDS, _POLL_SECONDS = 1.0, 0.01
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ def examine_health(settings: Settings, now: datetime, checks: Mapping[str, Check
         _await(looks, began + settings.health.deadline_seconds)
     finally:
         for look in looks:
-            look.end()
+            look.kill()
+        until = time.monotonic() + _REAP_SECONDS
+        for look in looks:
+            look.reap(until)
     late = f"it had not ended after {format_seconds(settings.health.deadline_seconds)}"
     findings = tuple(finding for look in looks for finding in look.findings(late))
     return HealthReport(worst(finding.level for finding in findings), settings.application, findings,
@@ -106,12 +110,17 @@ class _Look:
         self._pieces.append(piece)
         self.ended = not piece
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Whatever it still does, it does no longer."""
         os.close(self.handle)
         with suppress(ProcessLookupError):
             os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
+
+    def reap(self, until: float) -> None:
+        """Awaits its end, not beyond ``until`` in seconds of time.monotonic: no signal reaches one that waits for a
+        disk or a file server that hangs. It is left to init, which takes it when we have ended."""
+        while os.waitpid(self._process, os.WNOHANG)[0] == 0 and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
 
     def findings(self, late: str) -> tuple[Finding, ...]:
         """What it found; UNKNOWN where it did not come to an end."""
@@ -140,6 +149,10 @@ def _await(looks: Sequence[_Look], deadline: float) -> None:
 def _child(name: str, check: Check, settings: Settings, now: datetime, write: int) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    # Whoever reads what the parent prints must not wait for a child that was left behind.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for handle in {0, 1, 2} - {write}:
+        os.dup2(nothing, handle)
     try:
         findings = [asdict(finding) for finding in _look(name, check, settings, now)]
         with os.fdopen(write, "wb") as stream:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..catalog.names import KINDS
 from ..config import Settings
 from ..probes import host, service
-from ..units import format_bytes
+from ..units import format_bytes, iso
 from .health import Check, Finding
 from .health_application import ai, errors, journal, work
 from .health_database import databases, locks
 from .health_network import email, pages, providers
 from .health_units import timers, units
 from .report import CRITICAL, OK, UNKNOWN, WARNING, status
+
+# A file system of which less is free, of its bytes or of its inodes, is full, however large it is.
+_FULL_PERCENT = 2.0
+# How long a restart by systemd is a warning.
+_RESTART_TOLD = timedelta(hours=1)
 
 
 def _storage(settings: Settings, _now: datetime) -> Iterator[Finding]:
@@ -33,6 +38,10 @@ def _storage(settings: Settings, _now: datetime) -> Iterator[Finding]:
         # A file system that is not twice as large as the limit could hardly have so much free.
         if room.size_bytes > 2 * limits.disk_free_bytes and room.free_bytes < limits.disk_free_bytes:
             level, text = CRITICAL, f"{free}, less than {format_bytes(limits.disk_free_bytes)}"
+        elif room.used_percent > 100 - _FULL_PERCENT:
+            level, text = CRITICAL, f"{free}, less than {_FULL_PERCENT:g} %"
+        elif room.used_files_percent > 100 - _FULL_PERCENT:
+            level, text = CRITICAL, f"{free}, but less than {_FULL_PERCENT:g} % of its inodes are free"
         elif room.used_percent > limits.disk_warning_percent:
             level, text = WARNING, f"{free}, more than {limits.disk_warning_percent:g} % are used"
         elif room.used_files_percent > limits.files_warning_percent:
@@ -60,7 +69,7 @@ def _processors(settings: Settings, _now: datetime) -> Iterator[Finding]:
                   {"busy_percent": found.busy_percent, "load": found.load, "processors": float(found.count)})
 
 
-def _service(settings: Settings, _now: datetime) -> Iterator[Finding]:
+def _service(settings: Settings, now: datetime) -> Iterator[Finding]:
     if settings.service is None:
         return
     title = f"Service {settings.service}"
@@ -75,8 +84,13 @@ def _service(settings: Settings, _now: datetime) -> Iterator[Finding]:
     if unit.active not in ("active", "reloading"):
         yield Finding(CRITICAL, "service", title, f"it is {unit.active} ({unit.sub}, {unit.result})", figures)
         return
-    restarted = f", restarted {unit.restarts} times by systemd" if unit.restarts else ""
-    yield Finding(WARNING if unit.restarts else OK, "service", title, f"{unit.active}{restarted}", figures)
+    level, text = OK, unit.active
+    if unit.restarts:
+        text += f", restarted {unit.restarts} times by systemd"
+        text += f", last at {iso(unit.started_at)}" if unit.started_at is not None else ""
+        # systemd counts until somebody restarts it by hand: what always stands is no news when it breaks down again.
+        level = OK if unit.started_at is not None and now - unit.started_at > _RESTART_TOLD else WARNING
+    yield Finding(level, "service", title, text, figures)
     for path in settings.databases if unit.main_pid else ():
         yield from _open_database(path, unit)
 

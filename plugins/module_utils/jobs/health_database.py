@@ -26,7 +26,8 @@ ROWS_SECONDS = 1.0
 
 
 def databases(settings: Settings, _now: datetime) -> Iterator[Finding]:
-    """Each database: whether it can be read and is sound, how large it is and how quick, and its write-ahead log."""
+    """Each database: whether it can be read and is sound; how large it is and how quick, and its write-ahead log. Each
+    is a check of its own, so that one that is missing is news although it was too large before."""
     if not settings.databases:
         yield Finding(UNKNOWN, "database", "Database", "none is configured")
     for path in settings.databases:
@@ -53,8 +54,9 @@ def _database(settings: Settings, path: str) -> Iterator[Finding]:
         yield Finding(CRITICAL, check, title, f"it is damaged: {damage}. Restore the newest good archive", figures,
                       rows)
     else:
-        level, size = _size(source.size, limits)
-        yield Finding(level, check, title, f"Connected ({format_bytes(source.size)}){size}{note}", figures, rows)
+        yield Finding(OK, check, title, f"Connected ({format_bytes(source.size)}){note}", figures, rows)
+    level, more = _size(source.size, limits)
+    yield Finding(level, f"size {path}", f"{title}, size", f"{format_bytes(source.size)}{more}")
     slow = milliseconds > limits.query_target_ms
     yield Finding(WARNING if slow else OK, f"query {path}", f"{title}, query", f"{milliseconds:.1f} ms"
                   + (f", above the target of {limits.query_target_ms:g} ms" if slow else ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,27 +27,52 @@ from .report import CRITICAL, OK, UNKNOWN, WARNING
 
 _MOST_PROBES = 8
 _BACK_OFF_SECONDS = 1.0
+# What a look keeps of its deadline to tell what it found.
+_RESERVE_SECONDS = 5.0
+_LEAST_SECONDS = 0.1
 _NAMES = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google", "gemini": "Gemini", "mistral": "Mistral",
           "cohere": "Cohere", "groq": "Groq", "deepseek": "DeepSeek", "openrouter": "OpenRouter", "xai": "xAI"}
 
 
 def pages(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Each page, and the certificate of its server."""
-    endpoints = settings.health.endpoints
-    with ThreadPoolExecutor(min(_MOST_PROBES, len(endpoints) or 1)) as pool:
-        for findings in pool.map(lambda endpoint: tuple(_page(settings, endpoint, now)), endpoints):
-            yield from findings
+    """Each page, and the certificate of its server. All are asked at once, and the look ends before its deadline: what
+    has no answer by then is CRITICAL."""
+    budget = settings.health.deadline_seconds
+    budget -= min(_RESERVE_SECONDS, budget / 2)
+    until = time.monotonic() + budget
+    everyone = [(endpoint, _Asked(settings, endpoint, now, until)) for endpoint in settings.health.endpoints]
+    for endpoint, asked in everyone:
+        asked.join(max(0.0, until - time.monotonic()))
+        yield from asked.findings or (_page_finding(CRITICAL, endpoint, f"no answer within {format_seconds(budget)}"),)
 
 
-def _page(settings: Settings, endpoint: Endpoint, now: datetime) -> Iterator[Finding]:
-    check, title = f"page {endpoint.url}", f"Page {endpoint.url}"
+class _Asked(threading.Thread):
+    """Asks one page. ``findings`` is empty until the end; nobody waits for one that never ends: not even the resolver
+    of names can be told how long it may take."""
+
+    def __init__(self, settings: Settings, endpoint: Endpoint, now: datetime, until: float) -> None:
+        super().__init__(daemon=True)
+        self._settings, self._endpoint, self._now, self._until = settings, endpoint, now, until
+        self.findings: tuple[Finding, ...] = ()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.findings = tuple(_page(self._settings, self._endpoint, self._now, self._until))
+        except Exception as error:
+            # One page that meets a defect must not hide the others.
+            text = f"unexpected {type(error).__name__}: {error}"
+            self.findings = (_page_finding(UNKNOWN, self._endpoint, text),)
+
+
+def _page(settings: Settings, endpoint: Endpoint, now: datetime, until: float) -> Iterator[Finding]:
     try:
-        answer, problem = _asked(settings, endpoint)
+        answer, problem = _asked(settings, endpoint, until)
     except ValueError as error:
-        yield Finding(UNKNOWN, check, title, str(error))
+        yield _page_finding(UNKNOWN, endpoint, str(error))
         return
     if answer is None or problem:
-        yield Finding(CRITICAL, check, title, problem)
+        yield _page_finding(CRITICAL, endpoint, problem)
     else:
         milliseconds = answer.seconds * 1000
         slow = milliseconds > settings.health.response_warning_ms
@@ -55,21 +81,31 @@ def _page(settings: Settings, endpoint: Endpoint, now: datetime) -> Iterator[Fin
         if slow or target:
             limit = settings.health.response_warning_ms if slow else settings.health.response_target_ms
             text += f", {'more than' if slow else 'above the target of'} {limit:g} ms"
-        yield Finding(WARNING if slow else OK, check, title, text, {"response_ms": milliseconds})
+        yield _page_finding(WARNING if slow else OK, endpoint, text, {"response_ms": milliseconds})
     if answer is not None and answer.certificate_ends is not None:
         yield _certificate(settings, endpoint, answer.certificate_ends, now)
 
 
-def _asked(settings: Settings, endpoint: Endpoint) -> tuple[Optional[web.Answer], str]:
-    """The last answer, and what is wrong with it; tried again after a pause that doubles."""
+def _page_finding(level: int, endpoint: Endpoint, text: str, figures: Optional[Mapping[str, float]] = None) -> Finding:
+    return Finding(level, f"page {endpoint.url}", f"Page {endpoint.url}", text, figures or {})
+
+
+def _asked(settings: Settings, endpoint: Endpoint, until: float) -> tuple[Optional[web.Answer], str]:
+    """The last answer, and what is wrong with it; tried again after a pause that doubles, as often as the whole of an
+    attempt ends before ``until``, in seconds of time.monotonic."""
     answer, problem = None, ""
+    wanted = settings.health.timeout_seconds
     for attempt in range(settings.health.attempts):
         if attempt:
-            time.sleep(_BACK_OFF_SECONDS * 2 ** (attempt - 1))
+            pause = _BACK_OFF_SECONDS * 2 ** (attempt - 1)
+            if time.monotonic() + pause + wanted > until:
+                break
+            time.sleep(pause)
+        limit = min(wanted, max(_LEAST_SECONDS, until - time.monotonic()))
         try:
-            answer = web.ask(endpoint.url, timeout_seconds=settings.health.timeout_seconds, verify=endpoint.verify_tls)
+            answer = web.ask(endpoint.url, timeout_seconds=limit, verify=endpoint.verify_tls)
         except (OSError, http.client.HTTPException) as error:
-            problem = _refusal(error, settings.health.timeout_seconds)
+            problem = _refusal(error, limit)
             continue
         problem = _difference(endpoint, answer)
         if not problem:

@@ -25,8 +25,8 @@ FORGOTTEN = timedelta(days=7)
 """A recorded failure of a job that leaves no word of its successes counts no longer than this."""
 
 _STATE_DIRECTORY = "/var/lib"
-# What the jobs of the role monitoring write at their end, below its directory.
-_WRITTEN = {"monitor-look": "look/look.json", "monitor": "public/metrics.prom"}
+# What a job of the role monitoring writes below its directory when it ended well, and else not.
+_WRITTEN = {"monitor-look": "look/look.json"}
 _GONE = State("", "not-found", "inactive", "dead", "", "")
 
 
@@ -118,12 +118,14 @@ def _judged_unit(settings: Settings, state: State, name: str, failure: Optional[
 
 
 def _judged_record(settings: Settings, name: str, failure: Failure, state: Optional[State], now: datetime) -> Finding:
-    """A failure counts until the job has succeeded after it. systemd remembers that as long as the host is up; backups
-    and the monitor leave files that tell. Of other jobs nobody may know, so that a failure is forgotten at last."""
+    """A failure counts until the job has succeeded after it, or its record is gone. systemd remembers a success as long
+    as the host is up; backups and the look of the monitor leave files that tell. Of other jobs nobody may know, so that
+    a failure is forgotten at last."""
     check, title = f"unit {name}", f"Job {name}"
     good = max((moment for moment in (_good_end(state), _recorded_success(settings, name)) if moment is not None),
                default=None)
-    if good is not None and good > failure.failed_at:
+    # The record is cut to the second: what ended well within the same one may have come before it.
+    if good is not None and good.replace(microsecond=0) > failure.failed_at:
         return Finding(OK, check, title, f"ended well at {iso(good)}")
     if now - failure.failed_at > FORGOTTEN:
         return Finding(OK, check, title, f"failed at {iso(failure.failed_at)}, and not in the last 7 days")
@@ -137,7 +139,7 @@ def _good_end(state: Optional[State]) -> Optional[datetime]:
 
 
 def _recorded_success(settings: Settings, name: str) -> Optional[datetime]:
-    """When the job ended well last, by what it wrote itself; None where that is not known."""
+    """When the job ended well last, by what it alone writes; None where that is not known."""
     job = name[len(settings.application) + 1:-len(".service")]
     written = _WRITTEN.get(job)
     try:
@@ -147,10 +149,6 @@ def _recorded_success(settings: Settings, name: str) -> Optional[datetime]:
         if settings.directory is not None and job.startswith("backup-") and job[len("backup-"):] in KINDS:
             record = read_status(settings.directory, settings.application, job[len("backup-"):])
             return record.last_success_at if record is not None else None
-        if settings.directory is not None and job == "verify":
-            records = [read_status(settings.directory, settings.application, kind) for kind in KINDS]
-            return max((record.last_verified_at for record in records
-                        if record is not None and record.last_verified_at is not None), default=None)
     except (MaintenanceError, OSError):
         pass
     return None

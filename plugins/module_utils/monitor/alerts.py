@@ -41,7 +41,8 @@ class Condition:
     has not been well, or has been well. ``candidate`` was found last, ``candidate_runs`` times in a row, the first time
     at ``candidate_since``; ``bad_runs`` and ``bad_since`` are the same of whatever is not OK. ``missing_runs`` times in
     a row, from ``missing_since`` on, there was no such check. ``changes`` are the instants at which another level was
-    found than before, ``reminded_at`` is when the bad state was told last, ``unsteady`` that it was told as such.
+    found than before, ``reminded_at`` is when the bad state was told last, ``unsteady`` that it was told as such, and
+    ``worst_told`` is the worst level that was told since then (None: ``level`` is).
     """
 
     check: str
@@ -59,6 +60,7 @@ class Condition:
     changes: tuple[datetime, ...] = ()
     reminded_at: Optional[datetime] = None
     unsteady: bool = False
+    worst_told: Optional[int] = None
 
     @property
     def well(self) -> bool:
@@ -218,6 +220,9 @@ def _news(condition: Condition, finding: Finding, now: datetime, policy: Alertin
     if condition.unsteady:
         if _hours(condition.candidate_since, now) >= policy.flap_hours:
             return _event("steady", condition, level, finding.text, condition.candidate_since)
+        if confirmed and _worst_told(condition, level) != _worst_told(condition):
+            kind, since = ("problem", condition.bad_since) if condition.level == OK else ("worse", condition.since)
+            return _event(kind, condition, level, finding.text, since or now)
         return _reminder(condition, now, policy)
     if len(condition.changes) >= policy.flap_changes:
         return _event("unsteady", condition, level, finding.text, condition.changes[0])
@@ -265,11 +270,21 @@ def _told(condition: Condition, event: Event, now: datetime) -> Condition:
     """What is remembered when ``event`` is told."""
     if event.kind == "gone":
         return replace(condition, level=OK, text="", since=now, candidate=OK, candidate_runs=0, candidate_since=now,
-                       bad_runs=0, bad_since=None, reminded_at=None, unsteady=False)
+                       bad_runs=0, bad_since=None, reminded_at=None, unsteady=False, worst_told=None)
+    if condition.unsteady and event.kind != "steady":
+        # It was told that it changes all the time, and nothing of this ends that.
+        return replace(condition, level=event.level, text=event.text, reminded_at=now,
+                       worst_told=_worst_told(condition, event.level))
     unsteady = event.kind == "unsteady"
     return replace(condition, level=event.level, text=event.text, unsteady=unsteady,
+                   worst_told=event.level if unsteady else None,
                    since=condition.candidate_since if event.kind == "recovery" else event.since,
                    reminded_at=now if unsteady or event.level != OK else None)
+
+
+def _worst_told(condition: Condition, *more: int) -> int:
+    """The worst that was told of what is unsteady, and of ``more``."""
+    return worst((condition.level if condition.worst_told is None else condition.worst_told, *more))
 
 
 def _hours(moment: datetime, now: datetime) -> float:
@@ -299,7 +314,11 @@ _TAKEN: Mapping[str, fields.Check[Any]] = {
 
 def _condition(value: Any, where: str) -> Condition:
     record = Fields(value, where)
-    condition = Condition(**{name: record.take(name, check) for name, check in _TAKEN.items()})
+    taken = {name: record.take(name, check) for name, check in _TAKEN.items()}
+    if "worst_told" in value:
+        # Memories of earlier versions are without it.
+        taken["worst_told"] = record.take("worst_told", fields.optional(_level))
+    condition = Condition(**taken)
     record.end()
     if len(condition.changes) > _MOST_CHANGES:
         raise Invalid(f"{where}.changes has more than {_MOST_CHANGES} instants")

@@ -42,7 +42,7 @@ _MOST_ALERTS = 30
 _STALE = "monitoring has stopped, and nothing on this page can be relied on."
 _AREAS = (
     ("Application", ("page", "pages", "certificate", "service", "open", "work", "errors", "journal")),
-    ("Database", ("database", "query", "log", "locks")),
+    ("Database", ("database", "size", "query", "log", "locks")),
     ("Host", ("storage", "memory", "cpu")),
     ("Backups", ("backup", "backups", "escrow")),
     ("AI and mail", ("ai", "provider", "mail")),

@@ -74,8 +74,8 @@ def looks(report: HealthReport, *kinds: str) -> list[Finding]:
 def is_it_up(report: HealthReport) -> Answer:
     """By its pages, its service and its database, of which none alone proves it."""
     found = looks(report, "page", "pages", "service", "database", "open")
-    question, level = "Is it up?", worst(_standing(finding) for finding in found)
-    bad = [finding for finding in found if _standing(finding) == level]
+    question, level = "Is it up?", worst(finding.level for finding in found)
+    bad = [finding for finding in found if finding.level == level]
     answers = [finding for finding in found if kind_of(finding.check) == "page" and finding.level in (OK, WARNING)]
     if not found:
         return Answer(question, UNKNOWN, "Unknown", ("Nothing looks at its pages, its service or its database.",))
@@ -87,13 +87,6 @@ def is_it_up(report: HealthReport) -> Answer:
         return Answer(question, level, "Yes, with a warning" if len(bad) == 1 else f"Yes, with {len(bad)} warnings",
                       _told(bad))
     return Answer(question, level, "Yes", _told(answers or found))
-
-
-def _standing(finding: Finding) -> int:
-    """A database that was read is there, however large it is."""
-    if finding.level == CRITICAL and kind_of(finding.check) == "database" and "size_bytes" in finding.figures:
-        return WARNING
-    return finding.level
 
 
 def last_backup(report: HealthReport) -> Answer:

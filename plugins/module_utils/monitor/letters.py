@@ -24,12 +24,13 @@ _TEXTS = ("id", "subject", "text", "html")
 
 @dataclass(frozen=True)
 class Owed:
-    """How often the way was there and did not take the message, how often of these for good, and when to try again
-    (aware; None: at once)."""
+    """How often the way was there and did not take the message, how often of these for good, when to try again (aware;
+    None: at once), and to whom by mail (none: to all; else others have it)."""
 
     failures: int = 0
     refusals: int = 0
     not_before: Optional[datetime] = None
+    recipients: tuple[str, ...] = ()
 
     def rests(self, now: datetime) -> bool:
         """Whether it is too early; a clock that was set back does not make it wait for ever."""
@@ -57,7 +58,8 @@ def dump(letter: Letter) -> bytes:
     record = {"format": _FORMAT, "created": message.created.isoformat(),
               **{name: getattr(message, name) for name in _TEXTS}, "payload": dict(message.payload),
               "owed": {channel: {"failures": one.failures, "refusals": one.refusals,
-                                 "not_before": one.not_before.isoformat() if one.not_before else None}
+                                 "not_before": one.not_before.isoformat() if one.not_before else None,
+                                 "recipients": list(one.recipients)}
                        for channel, one in letter.owed.items()}}
     try:
         if message.created.tzinfo is None:
@@ -70,19 +72,7 @@ def dump(letter: Letter) -> bytes:
 
 def load(path: str) -> Letter:
     """Raises OSError where the file cannot be read, ValueError where it is not what ``dump`` wrote."""
-    with directories.open_file(path) as stream:
-        data = bytearray()
-        while len(data) <= _MOST_BYTES:
-            piece = stream.read(_MOST_BYTES + 1 - len(data))
-            if not piece:
-                break
-            data += piece
-    if len(data) > _MOST_BYTES:
-        raise ValueError("it is too large")
-    try:
-        record = json.loads(data, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != _FORMAT:
         raise ValueError("it is no message of this format")
     payload, owed = record.get("payload"), record.get("owed")
@@ -94,11 +84,48 @@ def load(path: str) -> Letter:
     return Letter(message, {channel: _owed(one) for channel, one in owed.items()})
 
 
+def dump_refused(refused: Mapping[str, str]) -> bytes:
+    """The file of who is refused for good, with the reply of the server to each."""
+    return json.dumps(dict(refused), indent=1).encode("ascii") + b"\n"
+
+
+def load_refused(path: str) -> dict[str, str]:
+    """What ``dump_refused`` wrote; nobody where it cannot be read: it is written anew with the next message."""
+    try:
+        record = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(record, dict) or not all(isinstance(reply, str) for reply in record.values()):
+        return {}
+    return record
+
+
+def read_json(path: str) -> Any:
+    """The JSON in a file of bounded size. Raises OSError, ValueError."""
+    with directories.open_file(path) as stream:
+        data = bytearray()
+        while len(data) <= _MOST_BYTES:
+            piece = stream.read(_MOST_BYTES + 1 - len(data))
+            if not piece:
+                break
+            data += piece
+    if len(data) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    try:
+        return json.loads(data, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def _owed(value: Any) -> Owed:
     if not isinstance(value, dict) or not all(_is_count(value.get(name)) for name in ("failures", "refusals")):
         raise ValueError("what is owed cannot be understood")
     until = value.get("not_before")
-    return Owed(value["failures"], value["refusals"], None if until is None else _moment(until))
+    # Earlier versions owed a mail to all or to nobody.
+    recipients = value.get("recipients", [])
+    if not isinstance(recipients, list) or not all(isinstance(one, str) for one in recipients):
+        raise ValueError("whom it is owed cannot be understood")
+    return Owed(value["failures"], value["refusals"], None if until is None else _moment(until), tuple(recipients))
 
 
 def _no_number(name: str) -> Any:

@@ -7,20 +7,23 @@ A directory of mode 0700 holds one JSON file a message, named by its time, with 
 between sending and writing that down sends a message twice; none is lost. Files end in:
 
 - ``.json``: waits;
-- ``.refused``: the last way that was owed it said again and again that it will never take it; kept to be read;
+- ``.refused``: the last way that was owed it said again and again that it will never take it, or was there again and
+  again and did not take it; kept to be read;
 - ``.damaged``: cannot be understood; kept to be read.
 
-The newest ``MOST_KEPT`` waiting and as many refused messages are kept.
+``recipients`` names those whom the mail server refuses for good while it takes messages for others. The newest
+``MOST_KEPT`` waiting and as many refused messages are kept.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Callable, Optional
 
@@ -28,17 +31,20 @@ from .. import directories
 from ..alerting import Alerting, Message
 from ..channels import apprise, mail, webhook
 from ..channels.errors import DELAYED, PARTLY, REFUSED, UNREACHABLE, ChannelError
-from ..errors import DestinationError, from_oserror
+from ..errors import DestinationError, from_oserror, printable
 from ..files import atomic_write, fsync_directory, remove_leftovers
-from .letters import LONGEST_REST, Letter, Owed, dump, file_name, load
+from .letters import LONGEST_REST, Letter, Owed, dump, dump_refused, file_name, load, load_refused
 
 MOST_KEPT = 500
 MOST_REFUSALS = 12
+MOST_FAILURES = 40
+"""With the pauses between them, about three days."""
+GRACE_SECONDS = 60.0
 WAITING, SET_ASIDE, DAMAGED = ".json", ".refused", ".damaged"
+_REFUSED_RECIPIENTS = "recipients"
 _POLL_SECONDS = 0.05
-_SENT = "sent"
 _FIRST_PAUSE = timedelta(minutes=4)
-_LONGEST_PAUSE = {DELAYED: timedelta(minutes=14), REFUSED: LONGEST_REST}
+_LONGEST_PAUSE = {DELAYED: timedelta(hours=2), REFUSED: LONGEST_REST}
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,13 @@ def enqueue(directory: str, message: Message, channels: Sequence[str]) -> None:
     atomic_write(os.path.join(directory, file_name(message, WAITING)), data)
 
 
-def send(alerting: Alerting, channel: str, message: Message) -> None:
-    """Sends by the way of that name, at once and once. Raises ChannelError."""
+def send(alerting: Alerting, channel: str, message: Message, recipients: Sequence[str] = ()) -> None:
+    """Sends by the way of that name, at once and once; a mail to all, or to ``recipients``. Raises ChannelError."""
     kind, _dash, number = channel.partition("-")
     if channel not in alerting.channels:
         raise ChannelError("it is not configured")
     if kind == "mail" and alerting.mail is not None:
-        mail.send(alerting.mail, message)
+        mail.send(alerting.mail, message, recipients=recipients)
     elif kind == "webhook":
         webhook.send(alerting.webhooks[int(number) - 1], message)
     else:
@@ -109,20 +115,67 @@ def waiting(directory: str) -> tuple[int, Optional[datetime]]:
     return len(names), None
 
 
+def unreadable(directory: str) -> int:
+    """How many of the messages that wait cannot be read, and so are sent by no run. Raises DestinationError."""
+    found = 0
+    for name in _names(directory, WAITING):
+        try:
+            load(os.path.join(directory, name))
+        except (ValueError, FileNotFoundError):
+            # The next delivery sets it aside; or one has just sent it.
+            continue
+        except OSError:
+            found += 1
+    return found
+
+
 def set_aside(directory: str) -> int:
-    """How many messages nobody will be sent any more, because they were refused or cannot be read. Raises
-    DestinationError."""
+    """How many messages nobody will be sent any more, because they were refused, were not taken after many
+    attempts or cannot be understood. Raises DestinationError."""
     return len(_names(directory, SET_ASIDE)) + len(_names(directory, DAMAGED))
 
 
+def refused_recipients(directory: str, alerting: Alerting) -> str:
+    """A part of a sentence on who is refused for good while others are written to; empty: nobody. Addresses are
+    numbers in it, for everybody may read where it is shown."""
+    if alerting.mail is None:
+        return ""
+    everybody = alerting.mail.recipients
+    refused = {one: reply for one, reply in load_refused(os.path.join(directory, _REFUSED_RECIPIENTS)).items()
+               if one in everybody}
+    if not refused:
+        return ""
+    first, reply = next(iter(refused.items()))
+    text = f"{first}: {reply}"
+    for number, one in sorted(enumerate(everybody, 1), key=lambda pair: -len(pair[1])):
+        text = re.sub(re.escape(one), f"recipient {number}", text, flags=re.IGNORECASE)
+    verb = "is" if len(refused) == 1 else "are"
+    return f"{len(refused)} of {len(everybody)} recipients {verb} refused: {printable(text)}"
+
+
+def note_recipients(directory: str, alerting: Alerting, took: Collection[str], never: Mapping[str, str]) -> None:
+    """Remembers who took a mail and who never will. Raises OSError, DestinationError."""
+    path = os.path.join(directory, _REFUSED_RECIPIENTS)
+    known = load_refused(path)
+    everybody = alerting.mail.recipients if alerting.mail else ()
+    refused = {one: reply for one, reply in {**known, **never}.items() if one in everybody and one not in took}
+    if refused and refused != known:
+        atomic_write(path, dump_refused(refused))
+    elif not refused and os.path.lexists(path):
+        _remove(path)
+
+
 def deliver(directory: str, alerting: Alerting, now: datetime, *, wait_seconds: float = 5.0,
-            budget_seconds: float = 120.0) -> Delivery:
-    """Tries to send what waits, the oldest first; begins nothing after ``budget_seconds``.
+            budget_seconds: float = 50.0) -> Delivery:
+    """Tries to send what waits, the oldest first. After ``budget_seconds`` it begins nothing but the first try of a way
+    that another one kept waiting, and not even that after ``GRACE_SECONDS`` more.
 
     What fails is owed further, and how decides what is tried next. UNREACHABLE: nothing more by that way in this run.
-    DELAYED: the same, and the message gives way to younger ones for a pause of 4 to 14 minutes, so that one that a
-    server chokes on does not block the others. REFUSED: the others are tried; the message is tried again after pauses
-    of 4 minutes to 6 hours, and after ``MOST_REFUSALS`` no more. PARTLY counts as sent, and is told.
+    DELAYED: the same, and the message gives way to younger ones for a pause of 4 minutes to 2 hours, so that one that a
+    server chokes on does not block the others; after ``MOST_FAILURES`` it is tried no more. REFUSED: the others are
+    tried; the message is tried again after pauses of 4 minutes to 6 hours, and after ``MOST_REFUSALS`` no more. PARTLY:
+    it is owed further to those recipients that may take it later, with the pauses of DELAYED; who is refused for good
+    while others take it is noted.
 
     Another run is waited for up to ``wait_seconds``. ``now`` is aware. Raises DestinationError where the directory
     cannot be read or locked; what fails at a single file is among the failures."""
@@ -148,6 +201,7 @@ class _Round:
     unconfigured: int = 0
     failures: dict[tuple[str, str], None] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
 
     def run(self) -> Delivery:
         for name in _names(self.directory, WAITING):
@@ -168,9 +222,9 @@ class _Round:
 
     def _work(self, path: str, letter: Letter) -> None:
         """Tries what is owed of one message, and writes down what became of it."""
-        owed = {channel: one for channel, one in letter.owed.items() if channel in self.alerting.channels}
+        owed = {channel: one for channel, one in map(self._still, letter.owed.items()) if one is not None}
         self.unconfigured += len(letter.owed) - len(owed)
-        changed = len(owed) < len(letter.owed)
+        changed = owed != letter.owed
         for channel, before in list(owed.items()):
             if changed and owed:
                 # Before the next way is tried, for a run can be killed at any moment.
@@ -186,34 +240,66 @@ class _Round:
             return
         if changed:
             self._keep(_write, path, Letter(letter.message, owed))
-        if all(one.refusals >= MOST_REFUSALS for one in owed.values()):
+        if all(_is_hopeless(one) for one in owed.values()):
             self._keep(_set_aside, path, SET_ASIDE)
+
+    def _still(self, item: tuple[str, Owed]) -> tuple[str, Optional[Owed]]:
+        """What is owed by a way that is still configured, to those who still are."""
+        channel, owed = item
+        if channel not in self.alerting.channels:
+            return channel, None
+        if channel != "mail" or self.alerting.mail is None or not owed.recipients:
+            return channel, owed
+        recipients = tuple(one for one in owed.recipients if one in self.alerting.mail.recipients)
+        return channel, replace(owed, recipients=recipients) if recipients else None
 
     def _try(self, message: Message, channel: str, owed: Owed) -> Optional[Owed]:
         """What is owed after it; None: nothing."""
-        if (channel in self.stopped or owed.refusals >= MOST_REFUSALS or owed.rests(self.now)
-                or time.monotonic() >= self.until):
+        late = time.monotonic() - self.until
+        if (channel in self.stopped or _is_hopeless(owed) or owed.rests(self.now) or late >= GRACE_SECONDS
+                or (late >= 0 and channel in self.begun)):
             return owed
+        self.begun.add(channel)
         try:
-            send(self.alerting, channel, message)
+            send(self.alerting, channel, message, owed.recipients)
         except ChannelError as error:
-            reason, outcome = str(error), error.outcome
+            failure = error
         except Exception as error:
             # A defect at one message must not keep the others from being sent.
-            reason, outcome = f"a defect of ours ({type(error).__name__})", DELAYED
+            failure = ChannelError(f"a defect of ours ({type(error).__name__})", DELAYED)
         else:
-            reason, outcome = "", _SENT
-        if reason:
-            self._fail(channel, reason)
-        if outcome in (_SENT, PARTLY):
+            self._note(channel, owed, None)
             self.sent += 1
             return None
-        if outcome in (UNREACHABLE, DELAYED):
+        self._fail(channel, str(failure))
+        return self._after(channel, owed, failure)
+
+    def _after(self, channel: str, owed: Owed, failure: ChannelError) -> Optional[Owed]:
+        """What is owed after a failure; None: nothing."""
+        if failure.outcome == UNREACHABLE:
             self.stopped.add(channel)
-        if outcome == UNREACHABLE:
             return owed
+        # Where others have it, those who are left are a matter of their own.
+        partly = failure.outcome == PARTLY or (bool(owed.recipients) and bool(failure.later or failure.never))
+        if partly:
+            self._note(channel, owed, failure)
+            if not failure.later:
+                self.sent += 1
+                return None
+        elif failure.outcome == DELAYED:
+            self.stopped.add(channel)
+        outcome = DELAYED if partly else failure.outcome
         pause = min(_FIRST_PAUSE * 2 ** min(owed.failures, 10), _LONGEST_PAUSE[outcome])
-        return Owed(owed.failures + 1, owed.refusals + (outcome == REFUSED), self.now + pause)
+        return Owed(owed.failures + 1, owed.refusals + (outcome == REFUSED), self.now + pause,
+                    failure.later if partly else owed.recipients)
+
+    def _note(self, channel: str, owed: Owed, failure: Optional[ChannelError]) -> None:
+        """Remembers which recipients of a mail took it, and which never will."""
+        if channel != "mail" or self.alerting.mail is None:
+            return
+        never, later = (failure.never, failure.later) if failure else ({}, ())
+        took = {*(owed.recipients or self.alerting.mail.recipients)} - {*never, *later}
+        self._keep(lambda path: note_recipients(path, self.alerting, took, never), self.directory)
 
     def _bound(self, ending: str) -> int:
         """Removes the oldest beyond ``MOST_KEPT``; returns how many."""
@@ -234,6 +320,10 @@ class _Round:
 
     def _fail(self, channel: str, reason: str) -> None:
         self.failures[(channel, reason)] = None
+
+
+def _is_hopeless(owed: Owed) -> bool:
+    return owed.refusals >= MOST_REFUSALS or owed.failures >= MOST_FAILURES
 
 
 def _names(directory: str, ending: str) -> list[str]:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Callable
@@ -25,14 +27,19 @@ from ..jobs.health import Finding, HealthReport, examine_health
 from ..jobs.health_checks import NETWORK_CHECKS
 from ..jobs.health_network import watched_providers
 from ..jobs.report import OK, UNKNOWN, WARNING, worst
+from ..owners import acting_as
 from ..units import format_seconds
 from . import dashboard, metrics, outbox, silences
 from .alerts import AlertState, Event, decide, load_state, save_state
 from .history import History
+from .letters import read_json
 from .look import read_look
 from .messages import compose, headline
 
 LATE_ALERT_SECONDS = 3600.0
+HELD_BACK_SECONDS = 3600
+SENDING_SECONDS = 50.0
+"""So long after its beginning a run begins to send."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +91,25 @@ def places_of(settings: Settings) -> Places:
     return Places(settings.alerts.directory)
 
 
+@contextmanager
+def as_the_monitor(places: Places) -> Iterator[None]:
+    """Root acts as the owner of the state meanwhile, so that it makes no file that the monitor could not read, and does
+    not talk to the network as root. Raises OSError where there is no state; SourceError as ``acting_as``."""
+    owner = os.stat(places.state)
+    with acting_as(owner.st_uid, owner.st_gid):
+        yield
+
+
 def run_monitor(settings: Settings, now: datetime) -> MonitorRun:
     """Looks, tells and writes. Raises UsageError, BusyError where another run is at work, DestinationError where not
     even the lock can be taken; whatever else goes wrong is among ``problems``, and is told where telling works."""
-    places, host = places_of(settings), socket.gethostname()
+    places, host, began = places_of(settings), socket.gethostname(), time.monotonic()
     with _alone(places):
         quiet = silences.read_silences(places.kept("silences.json"))
         report = _report(settings, places, quiet, now)
         problems: list[str] = []
         events = _tell(settings, places, quiet, report, now, host, problems)
-        delivery = _deliver(settings, places, now, problems)
+        delivery = _deliver(settings, places, now, problems, began)
         _publish(settings, places, report, events, now, host, problems)
         _beat(settings, report, problems)
         return MonitorRun(report, events, delivery, tuple(problems))
@@ -102,8 +118,8 @@ def run_monitor(settings: Settings, now: datetime) -> MonitorRun:
 def _tell(settings: Settings, places: Places, quiet: silences.Silences, report: HealthReport, now: datetime, host: str,
           problems: list[str]) -> tuple[Event, ...]:
     """Makes what is new wait for its ways, and only then remembers that it was told: a crash in between tells it
-    twice."""
-    path = places.kept("alerts.json")
+    twice. Where that cannot be written, a memory elsewhere keeps the same from being told in each run."""
+    path, elsewhere = places.kept("alerts.json"), _Elsewhere.read(now)
     state = load_state(path)
     heard = [finding for finding in report.findings
              if finding.level != UNKNOWN or finding.check.split(" ")[0] not in settings.alerts.unknown_silent]
@@ -112,18 +128,24 @@ def _tell(settings: Settings, places: Places, quiet: silences.Silences, report: 
         return decide(state, report.findings, now, replace(settings.alerts, confirm_runs=confirm_runs),
                       lambda check: silences.is_silenced(quiet, check, now))
 
-    def told(events: tuple[Event, ...]) -> None:
-        if not events:
-            return
-        message = compose(settings.application, host, events, heard, now, settings.alerts.dashboard_url)
+    def told(events: tuple[Event, ...]) -> tuple[Event, ...]:
+        new = tuple(event for event in events if not elsewhere.knows(event))
+        if not new:
+            return ()
+        message = compose(settings.application, host, new, heard, now, settings.alerts.dashboard_url)
         try:
             outbox.enqueue(places.kept("outbox"), message, settings.alerts.channels)
         except MaintenanceError as error:
             # A full disk must not keep an alert from going out.
-            problems.extend((str(error), *outbox.send_at_once(settings.alerts, message)))
+            failed = outbox.send_at_once(settings.alerts, message)
+            problems.extend((str(error), *failed))
+            if len(failed) == len(settings.alerts.channels):
+                return new
+        elsewhere.add(new)
+        return new
 
     after, events = decided(settings.alerts.confirm_runs)
-    told(events)
+    new = told(events)
     try:
         save_state(path, after)
     except MaintenanceError as error:
@@ -131,10 +153,65 @@ def _tell(settings: Settings, places: Places, quiet: silences.Silences, report: 
         # Without a memory nothing is ever found a second time.
         known = {(event.check, event.kind) for event in events}
         _after, hasty = decided(1)
-        late = tuple(event for event in hasty if (event.check, event.kind) not in known)
-        told(late)
-        events += late
-    return events
+        new += told(tuple(event for event in hasty if (event.check, event.kind) not in known))
+    else:
+        elsewhere.forget(events)
+    elsewhere.write()
+    return new
+
+
+@dataclass
+class _Elsewhere:
+    """What was told while the memory proper could not be written, on another file system: hashes by those of checks,
+    with a time in seconds. ``path`` empty: there is no such place."""
+
+    path: str
+    now: int
+    told: dict[str, tuple[str, int]]
+
+    @classmethod
+    def read(cls, now: datetime) -> _Elsewhere:
+        """Of the last hour, from the directory that systemd gives the unit for as long as the host runs."""
+        directory, seconds = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0], int(now.timestamp())
+        if not os.path.isabs(directory):
+            return cls("", seconds, {})
+        path = os.path.join(directory, "told.json")
+        try:
+            told = {check: (str(event), int(at)) for check, (event, at) in read_json(path).items()}
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError):
+            told = {}
+        return cls(path, seconds, {check: (event, at) for check, (event, at) in told.items()
+                                   if 0 <= seconds - at < HELD_BACK_SECONDS})
+
+    def knows(self, event: Event) -> bool:
+        check, what = _hashes(event)
+        return check in self.told and self.told[check][0] == what
+
+    def add(self, events: Sequence[Event]) -> None:
+        for event in events:
+            check, what = _hashes(event)
+            self.told[check] = (what, self.now)
+
+    def forget(self, events: Sequence[Event]) -> None:
+        """The memory proper knows them now."""
+        for event in events:
+            self.told.pop(_hashes(event)[0], None)
+
+    def write(self) -> None:
+        """As well as it can be: without it, more is told."""
+        if not self.path:
+            return
+        with suppress(MaintenanceError, OSError):
+            if self.told:
+                atomic_write(self.path, dump({check: list(told) for check, told in self.told.items()}))
+            elif os.path.lexists(self.path):
+                os.unlink(self.path)
+
+
+def _hashes(event: Event) -> tuple[str, str]:
+    """Of its check; of what is told of it, without the text, in which figures change."""
+    check, what = event.check.encode("utf-8", "replace"), f"{event.kind} {event.level}".encode("ascii")
+    return hashlib.sha256(check).hexdigest()[:32], hashlib.sha256(what).hexdigest()[:32]
 
 
 def _report(settings: Settings, places: Places, quiet: silences.Silences, now: datetime) -> HealthReport:
@@ -160,26 +237,41 @@ def _waiting(settings: Settings, places: Places, now: datetime) -> Finding:
         return Finding(OK, "outbox", "Alerts", "nobody is told: no address and no other way is configured")
     try:
         waiting, oldest = outbox.waiting(places.kept("outbox"))
+        unreadable = outbox.unreadable(places.kept("outbox"))
         lost = outbox.set_aside(places.kept("outbox"))
     except MaintenanceError as error:
         return Finding(WARNING, "outbox", "Alerts", str(error))
     if lost:
-        return Finding(WARNING, "outbox", "Alerts", f"{lost} were refused for good or cannot be read: look into "
-                       f"{places.kept('outbox')}, and remove them there", {"waiting": float(waiting)})
+        return Finding(WARNING, "outbox", "Alerts", f"{lost} were refused for good, were never taken or cannot be "
+                       f"understood: look into {places.kept('outbox')}, and remove them there",
+                       {"waiting": float(waiting)})
+    if unreadable:
+        return Finding(WARNING, "outbox", "Alerts", f"{unreadable} of {waiting} that wait cannot be read, and reach "
+                       f"nobody: correct owner and mode in {places.kept('outbox')}", {"waiting": float(waiting)})
+    seconds = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+    late = seconds > LATE_ALERT_SECONDS
+    refused = outbox.refused_recipients(places.kept("outbox"), settings.alerts)
+    if refused and not late:
+        # Others are told: not a matter for the dead man's switch.
+        return Finding(WARNING, "outbox", "Alerts", refused, {"waiting": float(waiting), "refused_recipients": 1.0})
     if not waiting or oldest is None:
         return Finding(OK, "outbox", "Alerts", f"are sent by {', '.join(settings.alerts.channels)}", {"waiting": 0.0})
-    seconds = max(0.0, (now - oldest).total_seconds())
-    late = seconds > LATE_ALERT_SECONDS
     return Finding(WARNING if late else OK, "outbox", "Alerts", f"{waiting} wait to be sent, the oldest since "
                    f"{format_seconds(seconds)}", {"waiting": float(waiting)})
 
 
-def _deliver(settings: Settings, places: Places, now: datetime, problems: list[str]) -> outbox.Delivery:
+def _deliver(settings: Settings, places: Places, now: datetime, problems: list[str],
+             began: float) -> outbox.Delivery:
+    """``began``: when the run did, by the monotonic clock."""
+    # What is begun last may take END_SECONDS more, and the run is killed after 120 s where the role is told so.
+    budget = max(0.0, SENDING_SECONDS - (time.monotonic() - began))
     try:
-        return outbox.deliver(places.kept("outbox"), settings.alerts, now)
+        done = outbox.deliver(places.kept("outbox"), settings.alerts, now, budget_seconds=budget)
     except MaintenanceError as error:
         problems.append(str(error))
         return outbox.Delivery()
+    problems.extend(reason for channel, reason in done.failures if channel == "outbox")
+    return done
 
 
 def _publish(settings: Settings, places: Places, report: HealthReport, events: Sequence[Event], now: datetime,
@@ -218,7 +310,8 @@ def _jobs(report: HealthReport, now: datetime) -> list[metrics.JobRun]:
 def _beat(settings: Settings, report: HealthReport, problems: list[str]) -> None:
     """The dead man's switch hears of every run that did all of its work, whatever was found. It is the only one left to
     raise an alarm where no message gets out, and so it hears nothing then."""
-    stuck = any(finding.check == "outbox" and finding.level != OK for finding in report.findings)
+    stuck = any(finding.check == "outbox" and finding.level != OK and "refused_recipients" not in finding.figures
+                for finding in report.findings)
     if settings.alerts.heartbeat and not problems and not stuck:
         try:
             heartbeat.ping(settings.alerts.heartbeat)

@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Optional
 
 from . import programs
+from .units import instant
 
-_PROPERTIES = ("LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result")
+_PROPERTIES = ("LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result",
+               "ActiveEnterTimestamp")
 _DELETED = " (deleted)"
 
 
 @dataclass(frozen=True)
 class Unit:
     """``load``, ``active``, ``sub`` and ``result`` in systemd's words; ``main_pid`` None: no process; ``restarts``
-    since somebody started it."""
+    since somebody started it; ``started_at``: when it became active last, aware, None where that is not known."""
 
     name: str
     load: str
@@ -28,6 +31,7 @@ class Unit:
     result: str
     main_pid: Optional[int]
     restarts: int
+    started_at: Optional[datetime] = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class OpenFile:
 
 def unit(name: str) -> Unit:
     """The unit of that name. Raises OSError where systemctl cannot be run or does not answer in time."""
-    shown = programs.answer(["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", name])
+    command = ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", name]
+    shown = programs.answer(command, TZ="UTC", LC_ALL="C")
     found = dict(line.partition("=")[::2] for line in shown.splitlines())
     pid = int(found.get("MainPID") or 0)
     return Unit(name, found.get("LoadState", ""), found.get("ActiveState", ""), found.get("SubState", ""),
-                found.get("Result", ""), pid or None, int(found.get("NRestarts") or 0))
+                found.get("Result", ""), pid or None, int(found.get("NRestarts") or 0),
+                instant(found.get("ActiveEnterTimestamp", "")))
 
 
 def processes_of(main_pid: int) -> tuple[int, ...]:

@@ -117,13 +117,13 @@ def parse_states(shown: str) -> dict[str, State]:
             found[name] = State(
                 name, values.get("LoadState", ""), values.get("ActiveState", ""), values.get("SubState", ""),
                 values.get("Result", ""), values.get("UnitFileState", ""),
-                _instant(values.get("NextElapseUSecRealtime", "")), _instant(values.get("ExecMainExitTimestamp", "")),
-                values.get("ExecMainStatus", ""), _instant(values.get("ExecMainStartTimestamp", "")))
+                instant(values.get("NextElapseUSecRealtime", "")), instant(values.get("ExecMainExitTimestamp", "")),
+                values.get("ExecMainStatus", ""), instant(values.get("ExecMainStartTimestamp", "")))
     return found
 
 
-def _instant(text: str) -> Optional[datetime]:
-    """None for what is no instant: systemd says n/a, infinity or nothing at all."""
+def instant(text: str) -> Optional[datetime]:
+    """What systemctl prints in UTC, aware; None for what is no instant: n/a, infinity or nothing at all."""
     found = _STAMP.fullmatch(text)
     if found is None:
         return None

@@ -13,7 +13,7 @@ from module_support import ROOT
 ROLES = ROOT / "roles"
 JOB = {"name": "app-job", "description": "A job", "command": ["/bin/true"], "time": "0 2 * * *", "watches": [],
        "reads": [], "writes": ["/srv"], "capabilities": [], "system_calls": [], "user": "root", "after": "",
-       "network": False, "sees_host": False}  # fmt: skip
+       "network": False, "sees_host": False, "runtime_directory": ""}  # fmt: skip
 # Role -> (variables, words of the message; none where nothing is wrong).
 CASES = {
     "application": [
@@ -107,3 +107,19 @@ def test_each_wrong_variable_is_refused_with_its_own_words(ansible, tmp_path):
     for result, (role, variables, words) in zip(results, cases):
         assert bool(result.get("failed")) == (words is not None), (role, variables, result)
         assert words is None or words in result["msg"], (role, variables, result)
+
+
+def test_a_unit_gets_a_directory_below_run_where_the_job_asks_for_one(ansible, tmp_path):
+    (ansible.work / "templates").symlink_to(ROLES / "_schedule" / "templates")
+    without = {name: value for name, value in JOB.items() if name != "runtime_directory"}
+    jobs = {"asks": {**JOB, "runtime_directory": "app-monitor", "user": "app-monitor"}, "empty": JOB, "none": without}
+    variables = {**SCHEDULE, "schedule_timeout_seconds": 60, "schedule_nice": 5, "schedule_weight": 50,
+                 "schedule_io_class": "idle", "schedule_failure_unit": "failure@.service"}  # fmt: skip
+    tasks = [{"ansible.builtin.template": {"src": "job.service.j2", "dest": str(tmp_path / name), "mode": "0600"},
+              "vars": {**variables, "item": job}} for name, job in jobs.items()]  # fmt: skip
+    run = ansible.play(tasks)
+    assert run.changed == [True] * len(jobs), run.output
+    wanted = ["RuntimeDirectory=app-monitor", "RuntimeDirectoryMode=0700", "RuntimeDirectoryPreserve=yes"]
+    for name in jobs:
+        lines = [line for line in (tmp_path / name).read_text().splitlines() if line.startswith("RuntimeDirectory")]
+        assert lines == (wanted if name == "asks" else []), name

@@ -39,8 +39,8 @@ def backup(kind, level=0, *, age=3600.0, verified=7200.0, failed=0, damaged=0):
 WELL = (
     look(f"page {PAGE}", response_ms=90), look(f"certificate {PAGE}", certificate_days=60),
     look(f"database {DATABASE}", size_bytes=2e7, wal_bytes=1e6, query_ms=2, free_pages=3, page_bytes=4096),
-    look(f"query {DATABASE}"), look(f"log {DATABASE}"), look(f"locks {DATABASE}", busy_percent=2),
-    look("service", restarts=0),
+    look(f"size {DATABASE}"), look(f"query {DATABASE}"), look(f"log {DATABASE}"),
+    look(f"locks {DATABASE}", busy_percent=2), look("service", restarts=0),
     look("storage /", size_bytes=100 * GIGABYTE, free_bytes=60 * GIGABYTE, used_percent=40, used_files_percent=5),
     look("memory", used_bytes=1e9, total_bytes=4e9, used_percent=25), look("cpu", busy_percent=12, load=0.3),
     backup("database"), backup("config"), backup("logs"), backup("full"), look("mail", connect_ms=40),
@@ -76,9 +76,9 @@ def series(minutes, findings, instance="host:9100"):
     return [{"series": key, "values": " ".join(each)} for key, each in values.items()]
 
 
-def expect(directory, input_series, fires, **more):
-    """The alerts that fire at each minute of ``fires``: these, and no others."""
-    (directory / "rules.yml").write_text(rules(), encoding="utf-8")
+def expect(directory, input_series, fires, changes=None, **more):
+    """The alerts that fire at each minute of ``fires``: these, and no others. ``changes``: other variables."""
+    (directory / "rules.yml").write_text(rules({**VARIABLES, **(changes or {})}), encoding="utf-8")
     expression = 'count by (alertname, severity, kind) (ALERTS{alertstate="firing"})'
     tests = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [{
         "interval": "1m", "input_series": input_series, **more,
@@ -166,13 +166,16 @@ CASES = {
     "errors": (with_(look("errors", 1, requests=3000, errors=6, error_percent=0.2)),
                [("MaintenanceErrorRateHigh", "warning")]),
     "few errors": (with_(look("errors", 0, requests=100, errors=1, error_percent=1)), []),
-    "errors not known": (with_(look("errors", 3)), []),
-    "database of 6 GB": (with_(look(f"database {DATABASE}", 1, size_bytes=6 * GIGABYTE)),
+    "errors not known": (with_(look("errors", 3)), [("MaintenanceCheckUnknown", "warning")]),
+    "database of 6 GB": (with_(look(f"database {DATABASE}", size_bytes=6 * GIGABYTE), look(f"size {DATABASE}", 1)),
                          [("MaintenanceDatabaseSizeNotice", "warning")]),
-    "database of 9 GB": (with_(look(f"database {DATABASE}", 1, size_bytes=9 * GIGABYTE)),
+    "database of 9 GB": (with_(look(f"database {DATABASE}", size_bytes=9 * GIGABYTE), look(f"size {DATABASE}", 1)),
                          [("MaintenanceDatabaseSizeWarning", "warning")]),
-    "database of 10 GB": (with_(look(f"database {DATABASE}", 2, size_bytes=10 * GIGABYTE)),
+    "database of 10 GB": (with_(look(f"database {DATABASE}", size_bytes=10 * GIGABYTE), look(f"size {DATABASE}", 2)),
                           [("MaintenanceDatabaseSizeCritical", "critical")]),
+    "database of 10 GB, damaged": (
+        with_(look(f"database {DATABASE}", 2, size_bytes=10 * GIGABYTE), look(f"size {DATABASE}", 2)),
+        [("MaintenanceDatabaseSizeCritical", "critical"), ("MaintenanceDatabaseBad", "critical")]),
     "database gone": (with_(look(f"database {DATABASE}", 2)), [("MaintenanceDatabaseBad", "critical")]),
     "database damaged": (with_(look(f"database {DATABASE}", 2, size_bytes=2e7)),
                          [("MaintenanceDatabaseBad", "critical")]),
@@ -189,10 +192,16 @@ CASES = {
     "small disk, fuller than it should be": (
         with_(look("storage /", 1, size_bytes=1e10, free_bytes=1e9, used_percent=90, used_files_percent=5)),
         [("MaintenanceDiskUsedHigh", "warning")]),
+    "small disk, full": (
+        with_(look("storage /", 2, size_bytes=1e10, free_bytes=1.9e8, used_percent=98.1, used_files_percent=5)),
+        [("MaintenanceDiskSpaceLow", "critical")]),
     "small disk": (
         with_(look("storage /", 0, size_bytes=1e10, free_bytes=4e9, used_percent=60, used_files_percent=5)), []),
     "inodes": (with_(look("storage /", 1, size_bytes=1e11, free_bytes=6e10, used_percent=40, used_files_percent=91)),
                [("MaintenanceInodesUsedHigh", "warning")]),
+    "no inodes": (
+        with_(look("storage /", 2, size_bytes=1e11, free_bytes=6e10, used_percent=40, used_files_percent=98.1)),
+        [("MaintenanceInodesLow", "critical")]),
     "memory": (with_(look("memory", 2, used_percent=91)), [("MaintenanceMemoryHigh", "critical")]),
     "processors": (with_(look("cpu", 1, busy_percent=81)), [("MaintenanceCpuBusy", "warning")]),
     "processors below the limit": (with_(look("cpu", 0, busy_percent=79)), []),
@@ -208,6 +217,13 @@ def test_a_condition_fires_one_alert_and_recovers(case, tmp_path):
     found, alerts = CASES[case]
     expect(tmp_path, series(100, lambda minute: found if 10 <= minute < 80 else WELL),
            {9: [], 79: alerts, 90: [], 100: []})
+
+
+@pytest.mark.parametrize("check", ["errors", "provider OpenAI"])
+def test_what_may_be_unknown_is_the_operators_choice(check, tmp_path):
+    unknown = series(100, lambda _minute: with_(look(check, 3), look("mail", 3)))
+    expect(tmp_path, unknown, {100: [("MaintenanceCheckUnknown", "warning")]},
+           {"monitoring_unknown_silent": ["errors", "provider"]})
 
 
 def test_a_backup_that_was_not_made_fires_in_its_twenty_sixth_hour(tmp_path):

@@ -7,7 +7,8 @@
 the issue's clause                         tests
 =========================================  ==========================================================
 a clock that jumps                         test_a_clock_that_went_back, test_a_clock_that_ran_ahead,
-                                           test_a_clock_that_stands_still
+                                           test_a_clock_that_stands_still,
+                                           test_a_clock_that_ran_ahead_for_another_kind
 =========================================  ==========================================================
 """
 
@@ -74,6 +75,27 @@ def test_a_clock_that_ran_ahead(site, program, faces):
     assert len(site.names()) == 4
     restored = faces.command("restore", {}, as_json=True)
     assert restored.code == 0 and not restored.document["changed"], "latest is the last one that was made"
+
+
+@pytest.mark.parametrize("ahead", ["+20h", "+365d"])
+def test_a_clock_that_ran_ahead_for_another_kind(site, program, faces, ahead):
+    """Which of two kinds is the newest is refused and not guessed, until the kind is told or made anew."""
+    change(site, 0)
+    assert shifted(site, program, "-f", ahead).command("backup", {"kind": "full"}).code == 0
+    change(site, 1)
+    made = faces.command("backup", {"kind": "database"}, as_json=True).document["archive"]
+    change(site, 2)
+    for told in faces.all("restore", {}):
+        assert told.code == 6 and "--kind" in told.message, told
+        assert os.path.basename(made) in told.message and site.archive("full").name in told.message
+    assert site.sql("SELECT content FROM drafts WHERE id = 1") == [("change 2",)]
+    assert faces.module("restore", {"kind": "database"}).document["archive"] == made
+    assert site.sql("SELECT content FROM drafts WHERE id = 1") == [("change 1",)]
+    change(site, 3)
+    newest = faces.command("backup", {"kind": "full"}, as_json=True).document["archive"]
+    change(site, 4)
+    assert faces.command("restore", {}, as_json=True).document["archive"] == newest
+    assert site.sql("SELECT content FROM drafts WHERE id = 1") == [("change 3",)]
 
 
 def test_a_clock_that_stands_still(site, program):

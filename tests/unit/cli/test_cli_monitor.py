@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.feedforward.maintenance.tests.unit.engine.channels.servers import Mailbox, mail_server
+
 if TYPE_CHECKING:
     from conftest import Host
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -37,6 +43,27 @@ def test_what_root_sees_comes_to_the_monitor(host: Host, state: Path) -> None:
     assert sorted(path.name for path in (state / "public").iterdir()) == ["index.html", "metrics.prom", "summary.json"]
 
 
+@pytest.mark.needs("root")
+def test_a_run_by_root_leaves_nothing_that_the_monitor_cannot_read(host: Host, state: Path) -> None:
+    for parent in state.parents:
+        if parent == Path(tempfile.gettempdir()):
+            break
+        parent.chmod(0o755)
+    for name in ("look", "state", "public"):
+        os.chown(state / name, NOBODY, NOBODY)
+    done = host.run("monitor", "--json")
+    assert done.code == 0, done
+    made = [path for path in (*state.rglob("*"), state / "state" / "monitor.lock") if path.is_file()]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(NOBODY, NOBODY)}
+    assert (state / "state" / "monitor.lock") in made
+
+
+def test_a_run_without_a_place_for_its_state_says_so(host: Host, state: Path) -> None:
+    (state / "state").rmdir()
+    done = host.run("monitor")
+    assert done.code == 4 and "monitor.lock" in done.err, done
+
+
 def test_a_run_without_a_look_is_unknown_and_says_so(host: Host, state: Path) -> None:
     done = host.run("monitor")
     assert done.code == 0 and "the look of root has not run" in done.out, done
@@ -47,6 +74,18 @@ def test_a_way_that_does_not_take_the_test_message_is_named_without_its_secret(h
     done = host.run("alert", "test")
     assert done.code == 1 and "✗ webhook-1: " in done.out and "a-secret" not in done.out + done.err, done
     assert host.run("alert", "test", "--json").json()["channels"]["webhook-1"]["sent"] is False
+
+
+def test_a_test_message_that_all_take_ends_what_was_known_of_refused_recipients(host: Host, state: Path) -> None:
+    note = state / "state" / "outbox" / "recipients"
+    note.parent.mkdir()
+    note.write_text(json.dumps({"b@school.example": "550 who"}))
+    with mail_server(Mailbox()) as port:
+        host.configure(alerts={"directory": str(state), "mail": {
+            "server": "127.0.0.1", "port": port, "security": "none", "sender": "c@school.example",
+            "recipients": ["a@school.example", "b@school.example"]}})
+        assert host.run("alert", "test").code == 0
+    assert not note.exists()
 
 
 def test_a_silence_is_opened_listed_and_ended(host: Host, state: Path) -> None:

@@ -18,8 +18,8 @@ LIMITS = {
     "database_critical_bytes": 1, "query_target_ms": 1e-6, "wal_warning_bytes": 1, "key_escrowed": False,
     "access_log": ACCESS_LOG,
 }  # fmt: skip
-TOLD = ("CPU", "Memory", "Storage", "Database, query", "Database, write-ahead log", "Backup key", "Errors of requests",
-        "AI usage", "Work in flight", "Database, write lock")  # fmt: skip
+TOLD = ("CPU", "Memory", "Storage", "Database, size", "Database, query", "Database, write-ahead log", "Backup key",
+        "Errors of requests", "AI usage", "Work in flight", "Database, write lock")  # fmt: skip
 # Five answers of six are errors, a second ago.
 REQUESTS = f"""python3 - <<'END'
 import datetime

@@ -10,18 +10,16 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import timedelta
 
 from ...channels.errors import ChannelError
 from ...config import Settings
-from ...errors import UsageError
+from ...errors import MaintenanceError, UsageError
 from ...jobs.report import LEVEL_NAMES
 from ...monitor import messages, outbox, silences
 from ...monitor.alerts import load_state
-from ...monitor.run import Places, places_of
-from ...owners import acting_as
+from ...monitor.run import Places, as_the_monitor, places_of
 from ...units import iso, utc_now
 from ..context import Context
 from ..output import Line, Mark
@@ -64,9 +62,10 @@ def run(context: Context) -> int:
     """Exit code 0; 1 where a way did not take the test message."""
     settings = context.settings()
     places = places_of(settings)
-    with _as_the_monitor(places):
+    _there(places)
+    with as_the_monitor(places):
         if context.options.action == "test":
-            return _test(context, settings)
+            return _test(context, settings, places)
         if context.options.action == "list":
             return _list(context, places)
         if context.options.action == "silence":
@@ -74,19 +73,15 @@ def run(context: Context) -> int:
         return _end(context, places)
 
 
-@contextmanager
-def _as_the_monitor(places: Places) -> Iterator[None]:
-    """Root makes no file that the monitor could not read, and does not talk to the network as root."""
+def _there(places: Places) -> None:
     try:
-        owner = os.stat(places.state)
+        os.stat(places.state)
     except OSError as error:
         raise UsageError(places.state, f"the monitor's directory cannot be used: {error.strerror}",
                          "Run the role monitoring, and this command as root") from error
-    with acting_as(owner.st_uid, owner.st_gid):
-        yield
 
 
-def _test(context: Context, settings: Settings) -> int:
+def _test(context: Context, settings: Settings, places: Places) -> int:
     now, host = utc_now(), socket.gethostname()
     if not settings.alerts.channels:
         raise UsageError("alerts", "no way to tell anybody is configured",
@@ -97,6 +92,11 @@ def _test(context: Context, settings: Settings) -> int:
             outbox.send(settings.alerts, channel, messages.test_message(settings.application, host, channel, now))
         except ChannelError as error:
             failed[channel] = str(error)
+        else:
+            if channel == "mail" and settings.alerts.mail is not None:
+                # Nobody is refused any more. Where that cannot be written, the next alert does.
+                with suppress(OSError, MaintenanceError):
+                    outbox.note_recipients(places.kept("outbox"), settings.alerts, settings.alerts.mail.recipients, {})
     context.output.show(
         {"channels": {name: {"sent": name not in failed, "reason": failed.get(name)}
                       for name in settings.alerts.channels}},

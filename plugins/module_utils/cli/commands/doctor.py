@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Optional
 
-from ...config import Settings
+from ...config import Settings, wholly_right
 from ...errors import UsageError
 from ...jobs.doctor import Case, Diagnosis, diagnose
 from ...jobs.doctor_checks import LOOKS
@@ -46,7 +46,7 @@ def run(context: Context) -> int:
 def _settings(context: Context) -> tuple[Settings, Optional[UsageError]]:
     """The configuration; where it cannot be read, what the command line names, and why."""
     try:
-        return context.settings(), None
+        return wholly_right(context.settings()), None
     except UsageError as error:
         options = context.options
         return Settings(application=options.application or application_of(context.program),

@@ -26,7 +26,7 @@ do. What cannot be told is unknown, never well. What is well with single jobs
 and locks is shown with --verbose."""
 EXIT_CODES = STATUS_EXIT_CODES
 _PROVIDER = "AI Provider "
-_DETAILS = ("timer", "unit", "locks", "open", "escrow")
+_DETAILS = ("size", "timer", "unit", "locks", "open", "escrow")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

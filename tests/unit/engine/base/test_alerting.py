@@ -22,6 +22,12 @@ def test_what_is_not_given_has_its_default():
     assert alerting({"mail": None, "heartbeat": ""}) == Alerting()
 
 
+def test_what_is_unknown_is_told_of_whatever_is_looked_at():
+    """A log that is configured and cannot be read is no less unknown than anything else."""
+    assert alerting({}).unknown_silent == ()
+    assert alerting({"unknown_silent": ["errors"]}).unknown_silent == ("errors",)
+
+
 def test_the_ways_are_numbered_in_their_order():
     found = alerting({"mail": MAIL, "webhooks": ["https://a.example/x", "http://b.example"], "apprise": ["json://c"]})
     assert found.channels == ("mail", "webhook-1", "webhook-2", "apprise-1")
@@ -66,6 +72,7 @@ def test_what_is_wrong_is_named(given, words):
 def test_a_wrong_file_is_named_without_its_secrets(tmp_path):
     (tmp_path / "monitoring.json").write_text(
         json.dumps({"alerts": {"mail": {**MAIL, "user": "u", "password": "hush", "security": "none"}}}))
+    settings = load_settings(str(tmp_path))
     with pytest.raises(UsageError) as caught:
-        load_settings(str(tmp_path))
+        assert settings.alerts.channels
     assert "monitoring.json" in str(caught.value) and "hush" not in str(caught.value)

@@ -109,6 +109,36 @@ def test_atomic_write_replaces_and_leaves_nothing(tmp_path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["directory", "file"]
 
 
+LONG_NAMES = [b"a" * 255, "\u8bba".encode() * 85, "\u044f".encode() * 127, "\U0001f600".encode() * 63, b"\xff" * 255,
+              b"a" + "\u8bba".encode() * 84, b"\xe8\xae" * 127, b"\xff" + "\u8bba".encode() * 84]
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_a_file_of_the_longest_name_can_be_written(tmp_path, name) -> None:
+    path = os.path.join(str(tmp_path), os.fsdecode(name))
+    files.atomic_write(path, b"one")
+    files.atomic_write(path, b"two")
+    assert os.listdir(os.fsencode(tmp_path)) == [name]
+    with open(path, "rb") as stream:
+        assert stream.read() == b"two"
+    with open(files.temporary_name(path), "xb"):
+        pass
+    assert len(files.remove_leftovers(str(tmp_path))) == 1 and os.listdir(os.fsencode(tmp_path)) == [name]
+
+
+ANY_NAME = st.binary(min_size=1) | st.text(min_size=80).map(lambda text: text.encode("utf-8", "replace"))
+
+
+@given(ANY_NAME)
+def test_temporary_names_are_short_and_hold_whole_characters(name) -> None:
+    base = os.fsdecode(name.replace(b"/", b"-"))
+    directory, made = os.path.split(files.temporary_name(os.path.join("/a", base)))
+    assert directory == "/a" and len(os.fsencode(made)) <= 255 and made.endswith(files.TEMPORARY_SUFFIX)
+    kept = made[1:].rpartition(".")[0].rpartition(".")[0]
+    assert base.startswith(kept) and (kept == base or len(os.fsencode(kept)) > 140)
+    assert os.fsdecode(os.fsencode(kept)) == kept
+
+
 def test_scratch_is_private_and_goes(tmp_path) -> None:
     with files.scratch_directory(str(tmp_path)) as path:
         assert os.stat(path).st_mode & 0o777 == 0o700

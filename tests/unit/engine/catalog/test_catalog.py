@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import KeyRing, create_key
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.manifest import FileEntry, Manifest
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.writer import ArchiveWriter
+from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog import catalog as catalog_module
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.catalog import Catalog
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.names import archive_name, parse_name
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.retention import plan_retention
@@ -48,6 +49,17 @@ def catalog(directory):
 def day(instant):
     """Midnight of a day in November 2026."""
     return lambda number: instant(2026, 11, number)
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch, day):
+    """Sets the clock of this host; it is the end of November 2026 unless a test says otherwise."""
+
+    def set_to(moment):
+        monkeypatch.setattr(catalog_module, "utc_now", lambda: moment)
+
+    set_to(day(30))
+    return set_to
 
 
 @pytest.fixture
@@ -184,17 +196,28 @@ def test_without_any_sidecar_the_order_is_that_of_the_stamps(catalog, put, day):
     assert [entry.stamp.day for entry in catalog.entries()] == [1, 2, 3]
 
 
-def test_kinds_have_sequences_of_their_own(catalog, put, day):
+def test_the_next_sequence_is_above_that_of_each_kind(catalog, put, day):
+    assert (catalog.next_sequence("full"), catalog.next_sequence("logs")) == (1, 1)
     put(catalog.directory, day(1), kind="full", sequence=40)
-    put(catalog.directory, day(2), kind="database", sequence=1)
-    put(catalog.directory, day(3), kind="full", sequence=41)
-    put(catalog.directory, day(4), kind="database", sequence=2)
-    assert sequences(catalog.entries()) == [40, 1, 41, 2]
-    assert sequences(catalog.entries("full")) == [40, 41]
-    assert catalog.latest(("full", "config")).sequence == 41
-    assert catalog.latest(("full", "database")).sequence == 2
+    put(catalog.directory, day(2), kind="database", sequence=41)
+    put(catalog.directory, day(2), kind="database", sequence=90, application="other")
+    assert (catalog.next_sequence("full"), catalog.next_sequence("logs")) == (42, 42)
+    put(catalog.directory, day(3), kind="config", sequence=None)
+    assert catalog.next_sequence("full") == 43
+    with pytest.raises(UsageError, match="weekly"):
+        catalog.next_sequence("weekly")
+
+
+def test_kinds_are_listed_by_stamp_and_chosen_from(catalog, put, day):
+    put(catalog.directory, day(1), kind="full", sequence=1)
+    put(catalog.directory, day(2), kind="database", sequence=2)
+    put(catalog.directory, day(3), kind="full", sequence=3)
+    put(catalog.directory, day(4), kind="database", sequence=4)
+    assert sequences(catalog.entries()) == [1, 2, 3, 4]
+    assert sequences(catalog.entries("full")) == [1, 3]
+    assert catalog.latest(("full", "config")).sequence == 3
+    assert catalog.latest(("full", "database")).sequence == 4
     assert catalog.latest(("logs",)) is None
-    assert (catalog.next_sequence("full"), catalog.next_sequence("logs")) == (42, 1)
     with pytest.raises(UsageError, match="weekly"):
         catalog.entries("weekly")
 
@@ -280,7 +303,7 @@ class TestFind:
     def archives(self, catalog, put, day):
         for number in range(1, 9):
             put(catalog.directory, day(number), sequence=number)
-        put(catalog.directory, day(9), kind="config", sequence=1)
+        put(catalog.directory, day(9), kind="config", sequence=9)
 
     def test_by_word(self, catalog):
         assert catalog.find("latest").kind == "config"
@@ -362,6 +385,110 @@ class TestFind:
         os.symlink(path, os.path.join(catalog.directory, os.path.basename(path)))
         with pytest.raises(ArchiveError, match="there is no such archive"):
             catalog.find(os.path.basename(path))
+
+
+class TestTheNewestOfSeveralKinds:
+    """Rows are letters of kinds with the day of the stamp, in the order in which the archives were made."""
+
+    @pytest.fixture
+    def fill(self, catalog, put, day):
+        def fill(row, first=1):
+            for sequence, word in enumerate(row.split(), first):
+                put(catalog.directory, day(int(word[1:])), kind={"d": "database", "f": "full"}[word[0]],
+                    sequence=sequence)
+
+        return fill
+
+    @pytest.fixture
+    def newest(self, catalog):
+        """The newest in the words of a row, or what is said instead."""
+
+        def newest(before=None, kinds=("database", "full")):
+            try:
+                found = catalog.find("latest", kinds, before)
+            except ArchiveError as error:
+                return str(error)
+            return f"{found.kind[0]}{found.stamp.day}"
+
+        return newest
+
+    @pytest.mark.parametrize(("row", "limit", "wanted"), [
+        ("f1 d2 d3", None, "d3"), ("d1 f2", None, "f2"), ("d1 f1", None, "f1"), ("f1 d1", None, "d1"),
+        ("f1 d2 f3 d4 f5", 4, "d4"), ("f1 d2 f3 d4 f5", 3, "f3"), ("f1 d2 f3", 1, "f1"), ("f1", None, "f1"),
+        # The clock was wrong once, and backups were made since.
+        ("f9 d2 f3 d4", None, "d4"), ("d9 f2 d3", None, "d3"), ("f20 d2 d21", None, "d21"), ("f5 d2 f1 d6", None, "d6"),
+        ("f9 d2 d3 f4", 10, "f4"),
+    ])
+    def test_what_clock_and_sequence_agree_on(self, fill, newest, day, row, limit, wanted):
+        fill(row)
+        assert newest(None if limit is None else day(limit)) == wanted
+
+    @pytest.mark.parametrize(("row", "limit", "later", "earlier"), [
+        ("f9 d2 d3 d4", None, "database-20261104", "full-20261109"),  # ahead at f9
+        ("d9 f2", None, "full-20261102", "database-20261109"),
+        ("f5 d4", None, "database-20261104", "full-20261105"),  # back at d4
+        ("d1 f5 d4 d6 d7", 4, "database-20261104", "full-20261105"),  # was d4 made before or after day 4?
+        ("f9 d2 d3 d4 d10", 4, "database-20261104", "full-20261109"),
+        ("f9 d2 d3 d4 f10", 9, "database-20261104", "full-20261109"),
+    ])
+    def test_what_they_disagree_on_is_refused_with_the_candidates(self, fill, newest, day, row, limit, later, earlier):
+        fill(row)
+        said = newest(None if limit is None else day(limit))
+        assert f"by its number feedforward-{later}T000000Z.tar.gz.enc was made after feedforward-{earlier}T0" in said
+        assert "by its time before it" in said and "--kind" in said and said.isprintable()
+        candidates = said.partition("--kind")[2]
+        assert "feedforward-database-2026" in candidates
+
+    @pytest.mark.parametrize("limit", [None, 5])
+    def test_an_archive_from_the_future_is_refused_as_well(self, fill, newest, day, now, limit):
+        fill("d1 d2 f9")
+        limit = limit and day(limit)
+        now(day(9) - timedelta(minutes=5))
+        assert newest(limit) == ("d2" if limit else "f9")
+        now(day(9) - timedelta(minutes=6))
+        said = newest(limit)
+        assert "feedforward-full-20261109T000000Z.tar.gz.enc" in said and "2026-11-08T23:54:00Z" in said
+        assert "--kind" in said and "feedforward-database-20261102T000000Z.tar.gz.enc" in said.partition("--kind")[2]
+        assert newest(limit, ("database",)) == "d2"
+
+    def test_an_old_one_from_the_future_that_its_kind_has_left_behind_says_nothing(self, fill, newest, day, now):
+        fill("f29 d2 f3 d4")
+        now(day(5))
+        assert newest() == "d4"
+
+    def test_of_one_kind_the_sequence_decides_alone(self, fill, newest, catalog, day, now):
+        fill("d9 d2 d3 f1")
+        now(day(1))
+        assert newest(kinds=("database",)) == "d3"
+        assert newest(day(2), kinds=("database",)) == "d2"
+        with pytest.raises(ArchiveError, match="--kind"):
+            catalog.latest()
+        assert catalog.latest(("database",)).stamp == day(3)
+
+    def test_archives_made_when_each_kind_counted_for_itself(self, fill, newest):
+        """The numbers agree with the clock from the next backup on."""
+        fill("d1 d2 d3 d4")
+        fill("f2", first=2)
+        assert newest() == "d4"
+        fill("f5", first=3)
+        assert "by its number" in newest()
+        fill("d6", first=5)
+        assert newest() == "d6"
+
+    def test_an_archive_of_unknown_sequence_is_placed_by_its_stamp(self, fill, newest, put, catalog, day):
+        fill("f1 d2 d3")
+        put(catalog.directory, day(2), kind="full", sequence=None)
+        assert newest() == "d3"
+        put(catalog.directory, day(4), kind="full", sequence=None)
+        assert newest() == "f4"
+
+    def test_nothing_up_to_the_time(self, fill, newest, day):
+        fill("d3 f4")
+        assert "no archive from 2026-11-02" in newest(day(2))
+
+    def test_the_oldest_is_not_refused(self, fill, catalog):
+        fill("f9 d2 d3")
+        assert catalog.find("oldest", ("database", "full")).sequence == 2
 
 
 class TestFreeName:

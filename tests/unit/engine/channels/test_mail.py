@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import email.policy
 import os
 import ssl
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -225,11 +227,38 @@ def test_a_message_that_is_not_taken(plain, replies, outcome, told):
 
 @pytest.mark.parametrize("last, told", [(lambda connected: None, "it closed the connection"),
                                         (hang, "no answer within 0.50 s")])
-def test_a_server_that_leaves_before_it_has_taken_the_message(last, told):
+def test_a_server_that_leaves_before_it_has_taken_the_message(monkeypatch, last, told):
+    monkeypatch.setattr(mail, "END_SECONDS", 0.5)
     with raw_server(at_the_end_of_a_message(last)) as port:
         error = failure(mail.send, to(port, security="none", user="", timeout_seconds=0.5), message())
     # It may have the message, or not: it has to be sent again.
     assert error.outcome == DELAYED and str(error).endswith(told), error
+
+
+def test_for_the_answer_to_a_message_it_waits_longer_than_for_any_other(monkeypatch):
+    assert mail.END_SECONDS == 60.0
+
+    def late(connected):
+        threading.Event().wait(1.0)
+        connected.sendall(b"250 OK\r\n")
+
+    with raw_server(at_the_end_of_a_message(late)) as port:
+        mail.send(to(port, security="none", user="", timeout_seconds=0.3), message())
+        monkeypatch.setattr(mail, "END_SECONDS", 0.6)
+        error = failure(mail.send, to(port, security="none", user="", timeout_seconds=0.3), message())
+        assert error.outcome == DELAYED and str(error).endswith("no answer within 0.60 s")
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_also_over_tls_it_waits_longer_for_the_answer_to_a_message(certificate, trusted, implicit):
+    class Late(Mailbox):
+        async def handle_DATA(self, server, session, envelope):
+            await asyncio.sleep(1.0)
+            return await super().handle_DATA(server, session, envelope)
+
+    with mail_server(Late(), certificate, implicit=implicit) as port:
+        mail.send(to(port, security="tls" if implicit else "starttls", user="", timeout_seconds=0.5), message(),
+                  context=trusted)
 
 
 def test_what_comes_after_the_message_does_not_matter():
@@ -247,6 +276,26 @@ def test_a_recipient_that_is_refused_is_told_and_the_others_have_the_message(pla
     assert error.outcome == PARTLY
     assert "1 of 3 recipients were refused, the first with 550 5.1.1 who is that; the others have" in str(error)
     assert [one.rcpt_tos for one in box.envelopes[before:]] == [[ADMIN, "third@school.example"]]
+
+
+def test_of_the_recipients_that_are_refused_it_says_who_may_take_it_later(plain):
+    box, way = plain
+    third = "third@school.example"
+    before, box.replies = len(box.envelopes), {ADMIN: "450 4.2.0 grey", OTHER: "550 5.1.1 who"}
+    way = replace(way, recipients=(ADMIN, OTHER, third))
+    try:
+        error = failure(mail.send, way, message())
+        assert (error.outcome, error.later, set(error.never)) == (PARTLY, (ADMIN,), {OTHER})
+        box.replies = {ADMIN: "450 4.2.0 grey"}
+        error = failure(mail.send, way, message(), recipients=(ADMIN,))
+        assert (error.outcome, error.later, error.never) == (DELAYED, (ADMIN,), {})
+        box.replies = {}
+        mail.send(way, message(), recipients=(ADMIN,))
+    finally:
+        box.replies = {}
+    assert [one.rcpt_tos for one in box.envelopes[before:]] == [[third], [ADMIN]]
+    # Whoever gets it later sees to whom it went.
+    assert received(box)["To"] == f"{ADMIN}, {OTHER}, {third}"
 
 
 @pytest.mark.parametrize("sender", ["a\nBcc: x@y.example@b.example", "a@" + "b" * 64 + ".example", "a@b..example"])

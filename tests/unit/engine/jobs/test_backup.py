@@ -417,3 +417,32 @@ def test_references_that_cannot_be_followed_are_refused(site: Site) -> None:
         with pytest.raises(errors.UsageError, match=word):
             site.backup("full", references=(replace(good, **change),))
     assert site.names() == [] and site.sql("SELECT count(*) FROM drafts") == [(ROWS,)]
+
+
+@pytest.mark.parametrize("kinds", [("database", "full"), ("full", "database")])
+def test_content_that_came_back_gets_an_archive_where_another_kind_holds_what_was_between(site: Site, kinds) -> None:
+    """As by a restore: otherwise 'restore latest' would bring back what was between."""
+    whole = site.rows()
+    site.backup(kinds[0])
+    site.sql("DELETE FROM drafts WHERE id = 1")
+    site.backup(kinds[1])
+    site.sql("INSERT INTO drafts(id, content) VALUES (1, ?)", "draft 0 " * 20)
+    assert site.rows() == whole
+    again = site.backup(kinds[0], check=True), site.backup(kinds[0])
+    assert [result.outcome for result in again] == ["created", "created"]
+    assert "is newer and holds another content" in again[1].reason
+    assert site.backup(kinds[0]).outcome == "unchanged"
+    os.unlink(site.database)
+    site.restore()
+    assert site.rows() == whole
+
+
+def test_another_kind_with_the_same_content_is_no_reason_for_an_archive(site: Site) -> None:
+    for kind in ("config", "database", "full"):
+        assert site.backup(kind).outcome == "created"
+    for kind in ("config", "database", "full"):
+        assert site.backup(kind).outcome == "unchanged", kind
+    site.write(".env", "SECRET_KEY=y\n", 0o600)
+    site.backup("full")
+    site.write(".env", "SECRET_KEY=x\n", 0o600)
+    assert [site.backup(kind).outcome for kind in ("database", "config")] == ["unchanged", "created"]

@@ -10,6 +10,7 @@ import http.server
 import ipaddress
 import json
 import os
+import signal
 import sqlite3
 import ssl
 import subprocess
@@ -56,7 +57,7 @@ class Pages(http.server.BaseHTTPRequestHandler):
             status = 500 if self.seen.count(self.path) == 1 else 200
         if self.path == "/slow":
             time.sleep(0.3)
-        if self.path == "/hangs":
+        if self.path.startswith("/hangs"):
             time.sleep(3)
         if self.path == "/nonsense":
             self.wfile.write(b"this is no HTTP\r\n\r\n")
@@ -75,6 +76,12 @@ class Pages(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """One that many may knock at, at once."""
+
+    request_queue_size = 64
+
+
 @pytest.fixture()
 def serve():
     """Starts servers; the function gives the address. ``days`` is how long its certificate is good: None is no TLS."""
@@ -82,7 +89,7 @@ def serve():
 
     def start(directory: Path, days: int | None = None) -> str:
         Pages.seen = []
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+        server = Server(("127.0.0.1", 0), Pages)
         server.daemon_threads = True
         server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]
         if days is not None:
@@ -163,6 +170,46 @@ def test_a_page_is_asked_again(serve, tmp_path, monkeypatch):
     assert Pages.seen == ["/second-try"] * 2 + ["/error"] * 3
 
 
+def test_pages_that_never_answer_hold_back_no_other(serve, tmp_path, monkeypatch):
+    """The attempts would take longer than the look may: it is told what did not answer, and what did."""
+    monkeypatch.setattr(health_network, "_BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr(health_network, "_RESERVE_SECONDS", 1.0)
+    address = serve(tmp_path)
+    hanging = tuple(Endpoint(f"{address}/hangs?{number}") for number in range(12))
+    limits = replace(LIMITS, endpoints=(*hanging, Endpoint(f"{address}/landing")), attempts=3, deadline_seconds=3.0)
+    began = time.monotonic()
+    *late, well = look("pages", Settings(health=limits))
+    assert time.monotonic() - began < 3
+    assert {(found.level, found.text) for found in late} == {(CRITICAL, "no answer within 1.0 s")} and len(late) == 12
+    assert (well.level, well.check) == (OK, f"page {address}/landing")
+    assert Pages.seen.count("/hangs?0") == 1, "no attempt is begun that could not end in time"
+    limits = replace(limits, endpoints=limits.endpoints[-2:], timeout_seconds=30.0)
+    found, well = look("pages", Settings(health=limits))
+    assert (found.level, found.text, well.level) == (CRITICAL, "no answer within 2.0 s", OK)
+
+
+def test_a_page_that_cannot_even_be_given_up_is_told(serve, tmp_path, monkeypatch):
+    """A resolver that hangs knows no limit, and a defect is that of one page."""
+    address = serve(tmp_path)
+    real = web.ask
+
+    def ask(url: str, **options: object) -> web.Answer:
+        if url.endswith("/broken"):
+            raise KeyError("x")
+        if url.endswith("/hangs"):
+            time.sleep(10)
+        return real(url, **options)
+
+    monkeypatch.setattr(web, "ask", ask)
+    endpoints = tuple(Endpoint(address + path) for path in ("/hangs", "/broken", "/landing"))
+    report = examine_health(Settings(application="app", health=replace(LIMITS, endpoints=endpoints,
+                                                                       deadline_seconds=2.0)), NOW,
+                            {"pages": CHECKS["pages"]})
+    assert [(found.level, found.text[:30]) for found in report.findings[:2]] == [
+        (CRITICAL, "no answer within 1.0 s"), (UNKNOWN, "unexpected KeyError: 'x'")]
+    assert report.findings[2].level == OK and report.seconds < 2
+
+
 @pytest.mark.parametrize("days, level", [(60, OK), (14, WARNING), (3, CRITICAL)])
 def test_a_certificate_that_ends_soon(serve, tmp_path, monkeypatch, days, level):
     address = serve(tmp_path, days)
@@ -203,8 +250,10 @@ def settings_of(database: Path, **limits: object) -> Settings:
 
 def test_a_database_that_is_well(database):
     found = look("database", settings_of(database))
-    assert [finding.level for finding in found] == [OK, OK, OK], found
+    assert [finding.level for finding in found] == [OK, OK, OK, OK], found
+    assert [finding.check.split(" ")[0] for finding in found] == ["database", "size", "query", "log"]
     assert found[0].title == "Database" and found[0].text.startswith("Connected (2")
+    assert found[1].title == "Database, size" and found[1].text == found[0].text[len("Connected ("):-1]
     assert found[0].figures["size_bytes"] == database.stat().st_size
 
 
@@ -215,8 +264,21 @@ def test_a_database_that_is_well(database):
     ({"query_target_ms": 1e-6}, WARNING, "above the target of 1e-06 ms"),
 ])
 def test_a_database_that_grows_or_is_slow(database, limits, level, told):
-    found = [finding for finding in look("database", settings_of(database, **limits)) if finding.level != OK]
+    whole = look("database", settings_of(database, **limits))
+    found = [finding for finding in whole if finding.level != OK]
     assert [finding.level for finding in found] == [level] and told in found[0].text, found
+    assert found[0].check in (f"size {database}", f"query {database}")
+    assert "more than" not in whole[0].text and whole[0].figures["size_bytes"] == database.stat().st_size
+
+
+def test_a_large_database_that_goes_missing_is_news(database):
+    """To have become too large is nothing that hides it."""
+    settings = settings_of(database, database_critical_bytes=1000)
+    levels = {finding.check: finding.level for finding in look("database", settings)}
+    assert (levels[f"database {database}"], levels[f"size {database}"]) == (OK, CRITICAL)
+    database.unlink()
+    assert [(finding.check, finding.level) for finding in look("database", settings)] == [
+        (f"database {database}", CRITICAL)]
 
 
 def test_a_log_that_grows(database):
@@ -276,16 +338,27 @@ def test_a_service_where_no_systemd_is(monkeypatch):
 
 SYSTEMCTL = """#!/bin/sh
 printf '%s\\n' LoadState={load} ActiveState={active} SubState=running MainPID={pid} NRestarts={restarts} Result=success
+printf '%s\\n' "ActiveEnterTimestamp={started}"
+test "$TZ $LC_ALL" = "UTC C"
 """
 
 
-@pytest.mark.parametrize("load, active, restarts, level, told", [
-    ("loaded", "active", 0, OK, "active"), ("loaded", "active", 3, WARNING, "restarted 3 times"),
-    ("loaded", "failed", 0, CRITICAL, "it is failed"), ("not-found", "inactive", 0, CRITICAL, "no such unit")])
-def test_what_systemctl_says_is_judged(tmp_path, monkeypatch, load, active, restarts, level, told):
-    """Systemd itself is asked on booted hosts; here its words are."""
+@pytest.mark.parametrize("load, active, restarts, minutes, level, told", [
+    ("loaded", "active", 0, 1, OK, "active"),
+    ("loaded", "active", 3, 59, WARNING, "restarted 3 times by systemd, last at 2"),
+    ("loaded", "active", 3, 61, OK, "restarted 3 times by systemd, last at 2"),
+    ("loaded", "active", 3, None, WARNING, "restarted 3 times by systemd"),
+    ("loaded", "active", 3, -5, WARNING, "restarted 3 times by systemd"),
+    ("loaded", "activating", 3, 300, CRITICAL, "it is activating"),
+    ("loaded", "failed", 0, None, CRITICAL, "it is failed"),
+    ("not-found", "inactive", 0, None, CRITICAL, "no such unit")])
+def test_what_systemctl_says_is_judged(tmp_path, monkeypatch, load, active, restarts, minutes, level, told):
+    """Systemd itself is asked on booted hosts; here its words are. ``minutes`` ago it became active."""
+    started = "n/a"
+    if minutes is not None:
+        started = (NOW - dt.timedelta(minutes=minutes)).strftime("%a %Y-%m-%d %H:%M:%S UTC")
     script = tmp_path / "systemctl"
-    script.write_text(SYSTEMCTL.format(load=load, active=active, pid=0, restarts=restarts))
+    script.write_text(SYSTEMCTL.format(load=load, active=active, pid=0, restarts=restarts, started=started))
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(os.path, "isdir", lambda _path: True)
@@ -308,7 +381,13 @@ def test_a_systemctl_that_fails_is_unknown(tmp_path, monkeypatch):
     (host.Room("/", 100 * 10**9, 14 * 10**9, 1000, 900), WARNING, "more than 85 % are used"),
     (host.Room("/", 15 * 10**9, 9 * 10**9, 1000, 900), OK, "9.0 GB free (60%)"),
     (host.Room("/", 15 * 10**9, 1 * 10**9, 1000, 900), WARNING, "more than 85 % are used"),
+    (host.Room("/", 15 * 10**9, 299 * 10**6, 1000, 900), CRITICAL, "299.0 MB free (2%), less than 2 %"),
+    (host.Room("/", 15 * 10**9, 301 * 10**6, 1000, 900), WARNING, "more than 85 % are used"),
+    (host.Room("/", 0, 0, 0, 0), OK, "0 B free (100%)"),
     (host.Room("/", 100 * 10**9, 50 * 10**9, 1000, 50), WARNING, "95 % of its inodes"),
+    (host.Room("/", 100 * 10**9, 50 * 10**9, 1000, 20), WARNING, "98 % of its inodes"),
+    (host.Room("/", 100 * 10**9, 50 * 10**9, 1000, 19), CRITICAL, "but less than 2 % of its inodes are free"),
+    (host.Room("/", 100 * 10**9, 14 * 10**9, 1000, 0), CRITICAL, "but less than 2 % of its inodes are free"),
 ])
 def test_storage(monkeypatch, room, level, told):
     monkeypatch.setattr(host, "rooms", lambda _paths: (room,))
@@ -374,6 +453,37 @@ def test_one_check_that_hangs_fails_or_dies_hides_no_other():
     assert report.summary.startswith("Hangs: it had not ended") and report.summary.endswith("(and 3 more)")
 
 
+def test_a_look_that_cannot_even_be_killed_is_left_behind(monkeypatch):
+    """As one that waits for a disk or a file server that hangs: no signal reaches it."""
+    signalled, kill = set(), os.kill
+    monkeypatch.setattr(os, "kill", lambda process, _number: signalled.add(process))
+
+    def hangs(_settings, _now):
+        time.sleep(60)
+        return []
+
+    def well(_settings, _now):
+        return [Finding(OK, "well", "Well", "")]
+
+    began = time.monotonic()
+    report = examine_health(Settings(application="app", health=Watch(deadline_seconds=0.5)), NOW,
+                            {"hangs": hangs, "stuck": hangs, "well": well})
+    seconds = time.monotonic() - began
+    left = [process for process in signalled if os.path.exists(f"/proc/{process}/fd")]
+    try:
+        assert [(found.check, found.level, found.text) for found in report.findings] == [
+            ("hangs", UNKNOWN, "it had not ended after 0.50 s"), ("stuck", UNKNOWN, "it had not ended after 0.50 s"),
+            ("well", OK, "")]
+        assert seconds < 3 and len(left) == 2
+        for process in left:
+            streams = {os.readlink(f"/proc/{process}/fd/{number}") for number in range(3)}
+            assert streams == {os.devnull}, "who reads what we print must not wait for its end"
+    finally:
+        for process in left:
+            kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+
+
 @pytest.mark.parametrize("value, told", [
     ([], "should be an object"),
     ({"speed": 1}, "without 'speed'"),
@@ -383,6 +493,9 @@ def test_one_check_that_hangs_fails_or_dies_hides_no_other():
     ({"endpoints": {}}, "endpoints are a list"),
     ({"endpoints": [{"url": "ftp://x"}]}, "look at url"),
     ({"endpoints": [{"status": 200}]}, "look at url"),
+    ({"endpoints": [{"url": "https://user:hush@x/"}]}, "has no user and no password: logins are not sent; remove them"),
+    ({"endpoints": [{"url": "http://hush@x"}]}, "logins are not sent"),
+    ({"endpoints": [{"url": "http://user:hush@x?a"}]}, "logins are not sent"),
     ({"endpoints": [{"url": "http://x", "status": 99}]}, "look at status"),
     ({"endpoints": [{"url": "http://x", "follow": True}]}, "without 'follow'"),
     ({"providers": {}}, "providers are a list"),
@@ -399,16 +512,16 @@ def test_one_check_that_hangs_fails_or_dies_hides_no_other():
 def test_a_wrong_value_has_its_own_words(tmp_path, value, told):
     (tmp_path / "monitoring.json").write_text(json.dumps({"health": value}))
     with pytest.raises(UsageError, match=r"monitoring.json: the value of 'health' should be ") as caught:
-        load_settings(str(tmp_path))
-    assert told in str(caught.value)
+        assert load_settings(str(tmp_path)).health.attempts
+    assert told in str(caught.value) and "hush" not in str(caught.value)
 
 
 def test_the_values_that_were_configured(tmp_path):
     (tmp_path / "monitoring.json").write_text(json.dumps({"health": {
-        "endpoints": [{"url": "http://127.0.0.1/", "status": 204}], "attempts": 2, "disk_warning_percent": 70,
+        "endpoints": [{"url": "http://127.0.0.1/@a?b=c@d", "status": 204}], "attempts": 2, "disk_warning_percent": 70,
         "providers": [{"name": "Local", "url": "http://10.0.0.1:8000/"}], "access_log": "", "work_query": "SELECT 0, 0",
         "key_escrowed": None, "quick_check_seconds": 0}}))
-    endpoints, providers = (Endpoint("http://127.0.0.1/", 204),), (Provider("Local", "http://10.0.0.1:8000/"),)
+    endpoints, providers = (Endpoint("http://127.0.0.1/@a?b=c@d", 204),), (Provider("Local", "http://10.0.0.1:8000/"),)
     assert load_settings(str(tmp_path)).health == Watch(
         endpoints=endpoints, attempts=2, disk_warning_percent=70, providers=providers, work_query="SELECT 0, 0",
         quick_check_seconds=0)

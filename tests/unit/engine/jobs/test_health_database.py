@@ -62,6 +62,7 @@ def test_damage_is_critical(database, journal):
     (found, *_others) = look("database", database)
     if journal == "wal":
         assert found.level == CRITICAL and "it is damaged: NULL value in users.email" in found.text
+        assert [one.check for one in _others] == [f"{name} {database}" for name in ("size", "query", "log")]
         assert look("database", database, quick_check_seconds=0)[0].level == OK, "none is made"
         assert look("database", database, quick_check_bytes=1000)[0].level == OK, "too large to be checked in passing"
     else:

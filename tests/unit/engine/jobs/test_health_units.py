@@ -165,8 +165,7 @@ def test_a_failure_that_systemd_forgot_is_remembered(host, ended, active, level)
     assert found == level and ("has not succeeded since" in told) == (level == CRITICAL)
 
 
-@pytest.mark.parametrize("name, word", [("backup-database", "backup"), ("verify", "verified"), ("monitor", "file"),
-                                        ("monitor-look", "file")])
+@pytest.mark.parametrize("name, word", [("backup-database", "backup"), ("monitor-look", "file")])
 def test_a_failure_under_cron_is_over_when_the_job_says_so(host, name, word):
     host.failed(name, ago(hours=2))
     check = f"unit app-{name}.service"
@@ -181,13 +180,35 @@ def test_a_failure_under_cron_is_over_when_the_job_says_so(host, name, word):
             path.write_text("")
             os.utime(path, (moment.timestamp(), moment.timestamp()))
         else:
-            field = "last_success_at" if word == "backup" else "last_verified_at"
-            update_status(str(host.archives), "app", "database", **{field: moment})
+            update_status(str(host.archives), "app", "database", last_success_at=moment)
 
     succeed(ago(hours=3))
     assert host.look("units")[check][0] == CRITICAL
+    succeed(ago(hours=2, seconds=-0.9))
+    assert host.look("units")[check][0] == CRITICAL, "the record has no fractions: it may be the later one"
     succeed(ago(hours=1))
     assert host.look("units")[check] == (OK, "ended well at 2026-11-27T11:00:00Z")
+
+
+@pytest.mark.parametrize("name", ["verify", "monitor"])
+def test_what_others_write_ends_no_failure(host, name):
+    """Each backup is verified, and a monitor that failed writes its metrics, too."""
+    host.failed(name, ago(hours=2))
+    update_status(str(host.archives), "app", "database", last_success_at=ago(hours=1), last_verified_at=ago(hours=1))
+    (host.monitor / "public").mkdir()
+    (host.monitor / "public" / "metrics.prom").write_text("")
+    os.utime(host.monitor / "public" / "metrics.prom", (ago(hours=1).timestamp(),) * 2)
+    check = f"unit app-{name}.service"
+    assert host.look("units")[check][0] == CRITICAL
+    host.job(name)
+    host.systemd(service(name, ended="Fri 2026-11-27 10:00:00 UTC"))
+    assert host.look("units")[check][0] == CRITICAL
+    host.systemd(service(name, ended="Fri 2026-11-27 10:00:01 UTC"))
+    assert host.look("units")[check] == (OK, "ended well at 2026-11-27T10:00:01Z")
+    host.systemd(service(name))
+    assert host.look("units")[check][0] == CRITICAL
+    (host.records / f"{name}.json").unlink()
+    assert host.look("units")[check][0] == OK
 
 
 def test_a_failure_of_which_nobody_hears_any_more(host):

@@ -110,6 +110,18 @@ def test_each_archive_of_a_chain_gives_back_its_own_content(chain: Chain) -> Non
         assert chain.restored(name) == chain.wanted[name]
 
 
+def test_other_kinds_take_numbers_in_between_and_no_link_of_a_chain(chain: Chain) -> None:
+    numbers = []
+    for step in range(6):
+        chain.change(step + 1)
+        made = chain.backup() if step % 2 else chain.site.backup("full")
+        numbers.append((made.sequence, made.base is not None))
+    assert numbers == [(1, False), (2, False), (3, False), (4, True), (5, False), (6, True)]
+    assert chain.site.verify(archive="all", level="restore").passed
+    for name, content in chain.wanted.items():
+        assert chain.restored(name) == content
+
+
 def test_an_increment_holds_the_changed_pages_and_nothing_else(chain: Chain) -> None:
     before = digests_in(chain.backup().archive, chain.site.key_file)
     chain.change(300)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -265,6 +265,84 @@ def test_newest_before_a_time(site: Site, monkeypatch) -> None:
     assert site.rows() == contents[2]
     with pytest.raises(errors.ArchiveError, match="2026-02"):
         site.restore(before=datetime(2026, 2, 1, tzinfo=timezone.utc))
+
+
+@pytest.fixture
+def made(site: Site, monkeypatch):
+    """Adds a row and makes a backup under a clock that is so many hours from three days ago."""
+    from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import backup as backup_module
+
+    began = datetime.now(timezone.utc) - timedelta(days=3)
+
+    def make(kind: str, hours: float) -> str:
+        site.sql("INSERT INTO drafts(content) VALUES (?)", f"before {kind} {hours}")
+        monkeypatch.setattr(backup_module, "utc_now", lambda: began + timedelta(hours=hours))
+        archive = site.backup(kind).archive
+        monkeypatch.undo()
+        return os.path.basename(archive)
+
+    return make
+
+
+def _count(site: Site) -> int:
+    return int(site.sql("SELECT count(*) FROM drafts")[0][0])
+
+
+@pytest.mark.parametrize("runs", [("full", "database", "database"), ("database", "full"), ("full", "database", "full")])
+def test_the_newest_of_all_kinds_is_taken(site: Site, made, runs) -> None:
+    names = [made(kind, hours) for hours, kind in enumerate(runs)]
+    damage(site)
+    assert os.path.basename(site.restore().archive) == names[-1]
+    assert _count(site) == ROWS + len(runs)
+
+
+@pytest.mark.parametrize(("first", "then"), [((20, "full"), "database"), ((365 * 24, "full"), "database"),
+                                             ((20, "database"), "full"), ((4, "full"), "database")])
+def test_no_row_is_lost_to_a_clock_that_was_ahead(site: Site, made, first, then) -> None:
+    ahead = made(first[1], first[0])
+    names = [made(then, hours) for hours in (1, 2, 3)]
+    damage(site)
+    before = site.tree()
+    for check in (True, False):
+        with pytest.raises(errors.ArchiveError, match="--kind") as raised:
+            site.restore(check=check)
+        assert ahead in str(raised.value) and names[-1] in str(raised.value)
+    assert site.tree() == before
+    site.restore(kind=then)
+    assert _count(site) == ROWS + 4
+
+
+def test_no_row_is_lost_to_a_clock_that_went_back_an_hour(site: Site, made) -> None:
+    made("full", 3)
+    newest = made("database", 2)
+    damage(site)
+    with pytest.raises(errors.ArchiveError, match="--kind"):
+        site.restore()
+    site.restore(archive=newest)
+    assert _count(site) == ROWS + 2
+
+
+@pytest.mark.parametrize("ahead", [20, 365 * 24])
+def test_one_more_backup_of_the_kind_that_was_ahead_ends_the_doubt(site: Site, made, ahead) -> None:
+    made("full", ahead)
+    made("database", 1)
+    newest = made("full", 2)
+    damage(site)
+    assert os.path.basename(site.restore().archive) == newest
+    assert _count(site) == ROWS + 3
+
+
+def test_newest_of_all_kinds_before_a_time(site: Site, made) -> None:
+    names = [made(kind, hours) for hours, kind in enumerate(("full", "database", "full", "database"))]
+    began = datetime.now(timezone.utc) - timedelta(days=3)
+    for hours, name in enumerate(names):
+        limit = began + timedelta(hours=hours + 0.5)
+        assert os.path.basename(site.restore(before=limit).archive) == name
+        assert _count(site) == ROWS + hours + 1
+    made("full", 30)
+    made("database", 5)
+    with pytest.raises(errors.ArchiveError, match="--kind"):
+        site.restore(before=began + timedelta(hours=10))
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(site: Site) -> None:

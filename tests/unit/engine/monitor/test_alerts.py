@@ -36,7 +36,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.al
 
 START = dt.datetime(2026, 11, 24, 5, 0, tzinfo=dt.timezone.utc)
 RUN = dt.timedelta(minutes=5)
-CALM = Alerting(flap_changes=1000)
+CALM = Alerting(flap_changes=1000, unknown_silent=("errors",))
 W, C, U = WARNING, CRITICAL, UNKNOWN
 
 
@@ -193,6 +193,60 @@ def test_what_never_keeps_still_is_not_forgotten():
     told = monitor.runs(*[OK, C] * 60)
     assert [(number, kind) for number, kind, _level in told] == [(5, "unsteady"), (41, "unsteady"), (77, "unsteady"),
                                                                  (113, "unsteady")]
+
+
+def hovering() -> Monitor:
+    """A check that was told as unsteady while it changed between OK and WARNING."""
+    monitor = Monitor(Alerting())
+    assert monitor.runs(*[OK, W] * 3) == [(5, "unsteady", W)]
+    return monitor
+
+
+def test_a_failure_that_begins_while_it_is_unsteady_is_told_at_once_and_once():
+    monitor = hovering()
+    assert monitor.runs(OK, W, C, C) == [(3, "worse", C)]
+    condition = monitor.state.conditions["disk"]
+    assert condition.unsteady and condition.since == START + RUN
+    assert monitor.runs(*[OK, OK, C, C] * 20, *[OK, C] * 20, *[W, W, C, C] * 5) == []
+    assert monitor.runs(*[C] * 23) == [(22, "steady", C)]
+    assert monitor.state.conditions["disk"].worst_told is None
+
+
+def test_what_is_told_once_more_while_it_is_unsteady_forgets_nothing():
+    monitor = hovering()
+    monitor.policy = Alerting(reminder_hours=1.0)
+    assert monitor.runs(C, C) == [(1, "worse", C)]
+    told = monitor.runs(*[OK, OK, C, C] * 12)
+    assert [kind for _number, kind, _level in told] == ["unsteady"] * 4
+
+
+def test_what_was_told_as_unsteady_while_it_was_well_can_become_a_problem_once():
+    monitor = Monitor(Alerting())
+    assert monitor.runs(W, W, OK, W, OK, W, OK) == [(1, "problem", W), (6, "unsteady", OK)]
+    assert monitor.runs(W, W, OK, OK, W, W) == [(1, "problem", W)]
+    assert monitor.runs(U, U, U, C, C) == [(1, "worse", U), (4, "worse", C)]
+
+
+def test_a_memory_without_the_worst_that_was_told_is_read(tmp_path):
+    path = tmp_path / "alerts.json"
+    monitor = hovering()
+    save_state(str(path), monitor.state)
+    record = json.loads(path.read_text())
+    for condition in record["conditions"]:
+        condition.pop("worst_told", None)
+    path.write_text(json.dumps(record))
+    monitor.state = load_state(str(path))
+    assert not monitor.state.damaged
+    assert monitor.runs(OK, OK, W, W, C, C) == [(5, "worse", C)]
+    save_state(str(path), monitor.state)
+    assert load_state(str(path)) == monitor.state
+
+
+@given(st.lists(st.sampled_from([OK, W, C, U]), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_while_it_is_unsteady_each_level_is_told_once_at_most(found):
+    told = hovering().runs(*found[:23])
+    assert len([kind for _number, kind, _level in told if kind in ("problem", "worse")]) <= 2
 
 
 def test_a_check_that_is_gone_is_told():

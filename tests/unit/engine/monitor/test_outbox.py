@@ -176,7 +176,6 @@ def test_a_server_that_refuses_everything_for_now_is_asked_once_a_run_and_gets_a
         found = deliver(directory, alerting, NOW + run * dt.timedelta(minutes=5))
         assert (found.sent, found.waiting, found.refused, len(found.failures)) == (0, 3, (), 1)
     box.replies = {}
-    # The longest pause of this kind is 14 minutes.
     assert deliver(directory, alerting, NOW + dt.timedelta(minutes=50)) == Delivery(sent=3)
     assert mailed(box) == [1, 2, 3]
 
@@ -233,6 +232,127 @@ def test_a_recipient_that_is_refused_is_told_and_the_others_are_not_told_twice(s
     assert deliver(directory, both, NOW) == Delivery() and mailed(box) == [1, 2]
 
 
+def test_what_is_never_taken_is_tried_more_and_more_rarely_and_then_set_aside(site, directory):
+    box, web, alerting = site
+    web.answers = {"hook1.": 500}
+    fill(directory, 1, ["webhook-1"])
+    tried, moment = [], NOW
+    while files(directory, ".json") and moment < NOW + dt.timedelta(days=10):
+        before = len(web.seen)
+        found = deliver(directory, alerting, moment)
+        if len(web.seen) > before:
+            tried.append(moment)
+        moment += dt.timedelta(minutes=5)
+    pauses = [(later - earlier) / dt.timedelta(minutes=1) for earlier, later in zip(tried, tried[1:])]
+    assert pauses[:7] == [5, 10, 20, 35, 65, 120, 120] and max(pauses) == 120
+    assert len(tried) == outbox.MOST_FAILURES == 40 and dt.timedelta(days=2.5) < moment - NOW < dt.timedelta(days=3.5)
+    assert len(found.refused) == 1 and found.waiting == 0 and outbox.set_aside(directory) == 1
+
+
+def test_a_server_that_is_away_for_weeks_costs_no_message(site, directory):
+    box, web, alerting = site
+    down = replace(alerting, mail=by_mail(closed_port()))
+    fill(directory, 1, ["mail"])
+    for hour in range(200):
+        deliver(directory, down, NOW + dt.timedelta(hours=5 * hour))
+    box.replies = {"MAIL": "451 4.3.0 later"}
+    deliver(directory, alerting, NOW + dt.timedelta(days=50))
+    box.replies = {}
+    assert deliver(directory, alerting, NOW + dt.timedelta(days=51)) == Delivery(sent=1)
+
+
+def test_each_way_is_tried_once_although_the_first_takes_all_the_time(site, directory, monkeypatch):
+    box, web, alerting = site
+    fill(directory, 2)
+    found = deliver(directory, alerting, NOW, budget_seconds=0.0)
+    assert (found.sent, found.waiting) == (2, 1) and mailed(box) == posted(web) == [1]
+    monkeypatch.setattr(outbox, "GRACE_SECONDS", -1.0)
+    assert deliver(directory, alerting, NOW, budget_seconds=0.0).sent == 0
+
+
+def to_both(alerting):
+    return replace(alerting, mail=replace(alerting.mail, recipients=(ADMIN, OTHER)))
+
+
+def test_a_recipient_that_is_greylisted_gets_it_later_and_the_other_only_once(site, directory):
+    box, web, alerting = site
+    both, box.replies = to_both(alerting), {OTHER: "450 4.2.0 grey"}
+    fill(directory, 2, ["mail"])
+    found = deliver(directory, both, NOW)
+    assert (found.sent, found.waiting) == (0, 2)
+    assert [one.rcpt_tos for one in box.envelopes] == [[ADMIN], [ADMIN]]
+    # It rests, and then is tried again, without keeping younger ones from going out.
+    assert deliver(directory, both, NOW + dt.timedelta(minutes=1)).failures == ()
+    enqueue(directory, letter(3), ["mail"])
+    assert deliver(directory, both, NOW + dt.timedelta(minutes=5)).waiting == 3 and len(box.envelopes) == 3
+    box.replies = {}
+    assert deliver(directory, both, NOW + dt.timedelta(hours=3)) == Delivery(sent=3)
+    assert [one.rcpt_tos for one in box.envelopes[3:]] == [[OTHER]] * 3 and files(directory) == []
+    assert outbox.refused_recipients(directory, both) == ""
+
+
+def test_who_is_owed_and_is_configured_no_more_is_owed_nothing(site, directory):
+    box, web, alerting = site
+    box.replies = {OTHER: "450 4.2.0 grey"}
+    fill(directory, 1, ["mail"])
+    deliver(directory, to_both(alerting), NOW)
+    assert deliver(directory, alerting, NOW + dt.timedelta(hours=1)) == Delivery(unconfigured=1)
+    assert len(box.envelopes) == 1
+
+
+def test_a_recipient_that_is_greylisted_and_then_refused_is_reported(site, directory):
+    box, web, alerting = site
+    both, box.replies = to_both(alerting), {OTHER: "450 4.2.0 grey"}
+    fill(directory, 1, ["mail"])
+    deliver(directory, both, NOW)
+    box.replies = {OTHER: "550 5.1.1 who"}
+    found = deliver(directory, both, NOW + dt.timedelta(hours=1))
+    assert (found.sent, found.waiting, found.refused) == (1, 0, ()) and len(box.envelopes) == 1
+    assert outbox.refused_recipients(directory, both).startswith("1 of 2 recipients is refused: ")
+
+
+def test_who_is_refused_is_known_until_a_message_is_taken(site, directory):
+    box, web, alerting = site
+    both, box.replies = to_both(alerting), {OTHER: f"550 5.1.1 <{OTHER}>: no such user"}
+    fill(directory, 1, ["mail"])
+    deliver(directory, both, NOW)
+    told = outbox.refused_recipients(directory, both)
+    assert told == "1 of 2 recipients is refused: recipient 2: 550 5.1.1 <recipient 2>: no such user"
+    deliver(directory, both, NOW)
+    assert outbox.refused_recipients(directory, both) == told
+    # Whoever is written to no more is no trouble.
+    assert outbox.refused_recipients(directory, alerting) == ""
+    assert outbox.refused_recipients(directory, replace(alerting, mail=None)) == ""
+    box.replies = {}
+    fill(directory, 1, ["mail"])
+    assert deliver(directory, both, NOW) == Delivery(sent=1)
+    assert outbox.refused_recipients(directory, both) == "" and os.listdir(directory) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 1}', b"\xff", b"[" * 100_000])
+def test_a_damaged_note_of_who_is_refused_is_none(site, directory, content):
+    box, web, alerting = site
+    os.mkdir(directory)
+    with open(os.path.join(directory, "recipients"), "wb") as stream:
+        stream.write(content)
+    assert outbox.refused_recipients(directory, alerting) == ""
+    fill(directory, 1, ["mail"])
+    assert deliver(directory, alerting, NOW) == Delivery(sent=1)
+
+
+def test_a_message_of_an_earlier_version_is_owed_to_all(site, directory):
+    box, web, alerting = site
+    fill(directory, 1, ["mail"])
+    path = os.path.join(directory, files(directory)[0])
+    with open(path, encoding="ascii") as stream:
+        record = json.load(stream)
+    assert record["owed"]["mail"].pop("recipients") == []
+    with open(path, "w", encoding="ascii") as stream:
+        json.dump(record, stream)
+    assert deliver(directory, to_both(alerting), NOW).sent == 1
+    assert box.envelopes[0].rcpt_tos == [ADMIN, OTHER]
+
+
 def test_a_way_that_is_configured_no_more_is_owed_nothing(site, directory):
     box, web, alerting = site
     fill(directory, 2, ["mail", "webhook-1", "webhook-2", "apprise-1", "pigeon"])
@@ -253,6 +373,7 @@ def damaged_records():
                         ("payload", {"x": float("nan")}), ("owed", []), ("owed", {"mail": 1}),
                         ("owed", {"mail": {"failures": True, "refusals": 0}}),
                         ("owed", {"mail": {"failures": -1, "refusals": 0}}),
+                        ("owed", {"mail": {"failures": 0, "refusals": 0, "recipients": [1]}}),
                         ("owed", {"mail": {"failures": 0, "refusals": 0, "not_before": "x"}})):
         yield json.dumps({**good, name: value}).encode()
 
@@ -381,13 +502,6 @@ def test_the_newest_are_kept(site, directory, monkeypatch):
     assert deliver(directory, alerting, NOW) == Delivery(sent=8)
 
 
-def test_it_ends_when_its_time_is_over(site, directory):
-    fill(directory, 2, ["mail"])
-    found = deliver(directory, site[2], NOW, budget_seconds=0.0)
-    assert found == Delivery(waiting=2, oldest=letter(1).created) and not site[0].envelopes
-    assert deliver(directory, site[2], NOW).sent == 2
-
-
 def test_a_defect_at_one_message_does_not_stop_the_others(site, directory, monkeypatch):
     box, web, alerting = site
     real = mail.send
@@ -470,7 +584,8 @@ PAYLOADS = st.dictionaries(TEXTS, st.recursive(
 
 
 @given(st.builds(letters.Letter, st.builds(type(letter(1)), TEXTS, MOMENTS, TEXTS, TEXTS, TEXTS, PAYLOADS),
-                 st.dictionaries(TEXTS, st.builds(letters.Owed, COUNTS, COUNTS, st.none() | MOMENTS), max_size=3)))
+                 st.dictionaries(TEXTS, st.builds(letters.Owed, COUNTS, COUNTS, st.none() | MOMENTS,
+                                                  st.lists(TEXTS, max_size=3).map(tuple)), max_size=3)))
 def test_a_message_is_read_as_it_was_written(tmp_path_factory, one):
     path = str(tmp_path_factory.getbasetemp() / "one.json")
     with open(path, "wb") as stream:

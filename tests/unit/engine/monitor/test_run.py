@@ -10,17 +10,21 @@ import json
 import os
 import re
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.feedforward.maintenance.plugins.module_utils.alerting import Alerting
+from ansible_collections.feedforward.maintenance.plugins.module_utils.alerting import Alerting, Mail
 from ansible_collections.feedforward.maintenance.plugins.module_utils.config import Settings
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import BusyError, UsageError
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.health import Finding
+from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor import run
 from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.look import Look, write_look
 from ansible_collections.feedforward.maintenance.plugins.module_utils.monitor.run import run_monitor
+from ansible_collections.feedforward.maintenance.tests.unit.engine.channels.servers import Mailbox, mail_server
 
 NOW = datetime(2026, 11, 24, 5, 45, 0, tzinfo=timezone.utc)
 WELL = (Finding(0, "storage /", "Storage", "45.6 GB free", {"free_bytes": 45.6e9}),)
@@ -172,11 +176,145 @@ def test_an_alert_goes_out_although_nothing_can_be_written(monitor, receiver, tm
     assert done.problems
 
 
+@pytest.fixture
+def forgetful(monitor, tmp_path):
+    """A monitor whose file system takes nothing any more, after a run in which all was well."""
+    monitor.run(WELL)
+    (tmp_path / "state" / "outbox").write_text("in the way")
+    (tmp_path / "state" / "alerts.json").unlink()
+    (tmp_path / "state" / "alerts.json").mkdir()
+    return monitor
+
+
+def mend(tmp_path):
+    (tmp_path / "state" / "outbox").unlink()
+    (tmp_path / "state" / "alerts.json").rmdir()
+
+
+def test_without_a_memory_elsewhere_each_run_tells_all(forgetful, receiver, monkeypatch):
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    for _run in range(3):
+        forgetful.run(FULL)
+        assert ("problem", "storage /") in told(receiver)
+
+
+def test_on_a_full_disk_the_same_is_told_once_an_hour(forgetful, receiver, tmp_path, monkeypatch):
+    memory = tmp_path / "run"
+    memory.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{memory}:/elsewhere")
+    forgetful.run(FULL)
+    assert ("problem", "storage /") in told(receiver)
+    done = [forgetful.run(FULL) for _run in range(10)]
+    assert ("problem", "storage /") not in told(receiver) and all(one.problems for one in done)
+    assert os.listdir(memory) == ["told.json"] and os.stat(memory / "told.json").st_mode & 0o777 == 0o600
+    assert b"storage" not in (memory / "told.json").read_bytes()
+    # What is new is told meanwhile.
+    forgetful.run((*FULL, Finding(2, "memory", "Memory", "91 %")))
+    assert told(receiver) == [("problem", "memory")]
+    forgetful.run(FULL)
+    assert ("problem", "storage /") in told(receiver)
+
+
+def test_what_was_told_on_a_full_disk_is_known_when_it_is_mended(forgetful, receiver, tmp_path, monkeypatch):
+    memory = tmp_path / "run"
+    memory.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(memory))
+    forgetful.run(FULL)
+    told(receiver)
+    mend(tmp_path)
+    forgetful.run(FULL)
+    forgetful.run(FULL)
+    assert ("problem", "storage /") not in told(receiver)
+    forgetful.run(WELL)
+    forgetful.run(WELL)
+    assert ("recovery", "storage /") in told(receiver)
+    # Within the hour, but with a memory: this is another time.
+    forgetful.run(FULL)
+    forgetful.run(FULL)
+    assert ("problem", "storage /") in told(receiver)
+
+
+def test_what_no_way_took_on_a_full_disk_is_tried_again(forgetful, receiver, tmp_path, monkeypatch):
+    memory = tmp_path / "run"
+    memory.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(memory))
+    receiver.refuses = True
+    forgetful.run(FULL)
+    receiver.refuses = False
+    forgetful.run(FULL)
+    assert ("problem", "storage /") in told(receiver)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": "b"}', b'{"a": true}', b"\xff", b"[" * 100_000])
+def test_a_damaged_memory_elsewhere_holds_nothing_back(forgetful, receiver, tmp_path, monkeypatch, content):
+    (tmp_path / "told.json").write_bytes(content)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    forgetful.run(FULL)
+    assert ("problem", "storage /") in told(receiver)
+
+
+def test_a_memory_elsewhere_that_cannot_be_written_changes_nothing(forgetful, receiver, tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "nowhere"))
+    for _run in range(2):
+        forgetful.run(FULL)
+        assert ("problem", "storage /") in told(receiver)
+
+
 def test_a_page_that_cannot_be_written_is_a_problem_of_the_run_and_the_rest_is_done(monitor, receiver, tmp_path):
     (tmp_path / "public" / "index.html").mkdir()
     done = monitor.run(WELL)
     assert any("index.html" in problem for problem in done.problems)
     assert (tmp_path / "public" / "metrics.prom").exists() and receiver.beats == 0
+
+
+def test_a_message_that_cannot_be_read_is_told_and_is_a_problem(monitor, receiver, tmp_path):
+    monitor.run(WELL)
+    queue = tmp_path / "state" / "outbox"
+    (queue / "0-unreadable.json").mkdir(parents=True)
+    done = [monitor.run(WELL) for _run in range(2)]
+    finding, = (one for one in done[0].report.findings if one.check == "outbox")
+    assert (finding.level, finding.figures) == (1, {"waiting": 1.0}) and str(queue) in finding.text
+    assert any("0-unreadable.json" in problem for problem in done[0].problems)
+    assert receiver.beats == 1 and told(receiver) == [("problem", "outbox")]
+
+
+def test_one_unreadable_message_among_others_is_seen(monitor, receiver, tmp_path):
+    monitor.run(WELL)
+    receiver.refuses = True
+    monitor.run(FULL)
+    monitor.run(FULL)
+    (tmp_path / "state" / "outbox" / "9-unreadable.json").mkdir()
+    finding, = (one for one in monitor.run(FULL).report.findings if one.check == "outbox")
+    assert finding.level == 1 and finding.text.startswith("1 of 2 that wait cannot be read")
+
+
+def test_a_recipient_that_is_refused_is_a_warning_and_the_switch_hears_on(monitor, receiver):
+    box = Mailbox()
+    box.replies = {"other@school.example": "550 5.1.1 who"}
+    with mail_server(box) as port:
+        recipients = ("admin@school.example", "other@school.example")
+        mail = Mail("127.0.0.1", "alerts@school.example", recipients, port, "none")
+        monitor.settings = replace(monitor.settings, alerts=replace(monitor.settings.alerts, mail=mail))
+        runs = [monitor.run(FULL) for _run in range(4)]
+        levels = [one.level for done in runs for one in done.report.findings if one.check == "outbox"]
+        assert levels == [0, 0, 1, 1]
+        assert ("problem", "outbox") in told(receiver) and receiver.beats == 4
+        box.replies = {}
+        runs = [monitor.run(WELL) for _run in range(4)]
+        levels = [one.level for done in runs for one in done.report.findings if one.check == "outbox"]
+        assert levels == [1, 1, 0, 0] and ("recovery", "outbox") in told(receiver)
+
+
+def test_what_a_look_took_is_missing_for_sending(monitor, monkeypatch):
+    given = []
+    clock = iter([100.0, 130.0, 200.0, 290.0])
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(run.outbox, "deliver",
+                        lambda *_arguments, budget_seconds: given.append(budget_seconds) or run.outbox.Delivery())
+    places = run.places_of(monitor.settings)
+    for _run in range(2):
+        run._deliver(monitor.settings, places, NOW, [], next(clock))
+    assert given == [20.0, 0.0]
 
 
 def test_only_one_run_at_a_time(monitor, tmp_path):
