@@ -21,15 +21,20 @@ SCRATCH_PREFIX = ".maintenance-scratch-"
 TEMPORARY_SUFFIX = ".maintenance-tmp"
 RESTORE_JOURNAL_SUFFIX = ".restore-journal"
 CHUNK_BYTES = 1 << 20
+_KEPT_NAME_BYTES = 150
 _SHARED_FILESYSTEMS = frozenset((
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "drvfs", "ceph", "glusterfs", "afs",
     "lustre", "gpfs", "beegfs", "ocfs2", "gfs2", "coda", "ncpfs"))
 
 
 def temporary_name(path: str) -> str:
-    """A name beside ``path`` for a file in the making; ``remove_leftovers`` finds it after a crash."""
+    """A name beside ``path``, of at most 255 bytes, for a file in the making; ``remove_leftovers`` finds it after a
+    crash."""
     directory, base = os.path.split(path)
-    return os.path.join(directory, f".{base[:150]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    base = base[:_KEPT_NAME_BYTES]
+    while len(os.fsencode(base)) > _KEPT_NAME_BYTES:
+        base = base[:-1]
+    return os.path.join(directory, f".{base}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
 def journal_path(path: str) -> str:

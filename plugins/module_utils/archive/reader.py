@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -38,6 +39,15 @@ from .workers import thread_pool, worker_count
 _READ_BYTES = 1 << 18
 _ENCRYPTED_START = bytes([HEADER_BYTES])
 _PLAIN_STARTS = tuple(framing.block_start[:2] for framing in FRAMINGS)
+_GONE = frozenset((errno.ENOENT, errno.EISDIR, errno.ENXIO, errno.ELOOP))
+"""Nothing is there, or no file (ENXIO: a socket)."""
+
+_BROKEN = frozenset((errno.EIO, errno.EUCLEAN, errno.EBADMSG))
+"""The medium, or the file system on it, has lost what was there."""
+
+
+class UnreadableArchiveError(ArchiveError):
+    """An archive that this process cannot read now (rights, limits, memory, a network): nothing is known against it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,8 @@ class ArchiveReader:
 
     Nothing that ``members`` gives is proven before ``finish`` has returned: it reads what is left, and compares
     everything with the digests, the manifest and the seal. After any error ``finish`` cannot succeed any more.
-    Made by ``open_archive``; a context manager. Raises ArchiveError and KeyFileError only.
+    Made by ``open_archive``; a context manager. Raises ArchiveError (UnreadableArchiveError, where that tells nothing
+    of the archive) and KeyFileError only.
     """
 
     def __init__(self, path: str, stream: IO[bytes], ring: Optional[KeyRing], check_name: bool,
@@ -292,7 +303,8 @@ def open_archive(path: str, ring: Optional[KeyRing], *, check_name: bool = True,
     ``check_name`` False allows another file name than the manifest's. ``workers``: threads that decrypt and unpack, by
     default one for each processor. ``pinned``: the caller compares ``sha256`` with one that he trusts before he
     believes anything, so that the content of members is not hashed as well. Raises ArchiveError (missing, empty,
-    foreign, damaged, renamed, of a newer version) and KeyFileError (encrypted, and no key that fits).
+    foreign, damaged, renamed, of a newer version; UnreadableArchiveError) and KeyFileError (encrypted, and no key that
+    fits).
     """
     path = os.path.abspath(path)
     return ArchiveReader(path, _open(path), ring, check_name, workers, pinned)
@@ -335,7 +347,13 @@ def _read_raw(stream: IO[bytes], path: str, size: int) -> bytes:
     try:
         return stream.read(size)
     except OSError as error:
-        raise damaged(path, f"it cannot be read: {error.strerror or error}") from error
+        cause = f"it cannot be read: {error.strerror or error}"
+        raise (damaged(path, cause) if error.errno in _BROKEN else _unreadable(path, cause)) from error
+
+
+def _unreadable(path: str, cause: str) -> UnreadableArchiveError:
+    return UnreadableArchiveError(path, cause, "This tells nothing of the archive: run again when it has passed, or as "
+                                  "a user who may read it")
 
 
 def _open(path: str) -> IO[bytes]:
@@ -343,8 +361,12 @@ def _open(path: str) -> IO[bytes]:
         # O_NONBLOCK: a FIFO must not hang the run.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
-        raise ArchiveError(path, f"the archive cannot be opened: {error.strerror}",
-                           "Correct its path, or run as a user who may read it") from error
+        cause = f"the archive cannot be opened: {error.strerror}"
+        if error.errno in _BROKEN:
+            raise damaged(path, cause) from error
+        if error.errno in _GONE:
+            raise ArchiveError(path, cause, "Correct its path, or take another archive") from error
+        raise _unreadable(path, cause) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise ArchiveError(path, "it is not a regular file", "Name the file of one archive")

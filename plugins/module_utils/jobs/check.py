@@ -17,7 +17,7 @@ from typing import IO, Any, BinaryIO, Callable, Optional, cast
 from ..archive.digests import MemberDigest
 from ..archive.keys import KeyRing
 from ..archive.manifest import DatabaseEntry, Manifest, NewerArchiveError
-from ..archive.reader import ArchiveReader, MemberInfo, open_archive
+from ..archive.reader import ArchiveReader, MemberInfo, UnreadableArchiveError, open_archive
 from ..catalog.sidecar import described_sidecar
 from ..errors import ArchiveError, DestinationError, KeyFileError, MaintenanceError, from_oserror
 from ..files import CHUNK_BYTES, free_bytes, scratch_directory
@@ -39,9 +39,9 @@ Proven = tuple[tuple[MemberDigest, ...], str]
 
 @dataclass(frozen=True)
 class ArchiveCheck:
-    """``verdict`` is passed, failed, or unknown (it could not be told: without the key, or of a newer format);
-    ``problems`` say why, and ``error`` what to do where reading ended with one; ``manifest`` and ``sha256`` (of the
-    archive as stored) are there when it could be read."""
+    """``verdict`` is passed, failed, or unknown (it could not be told: without the key, of a newer format, or because
+    of what is no fault of the archive's); ``problems`` say why, and ``error`` what to do where reading ended with one;
+    ``manifest`` and ``sha256`` (of the archive as stored) are there when it could be read."""
 
     path: str
     verdict: str
@@ -105,18 +105,18 @@ def check_archive(path: str, ring: Optional[KeyRing], *, level: str, scratch: Op
         problems = tuple(f"{row['name']}: {problem}" for row in databases for problem in row["problems"])
         verdict = replace(found, verdict="failed" if problems else "passed", problems=problems, databases=databases,
                           members=members)
-    except (KeyFileError, NewerArchiveError) as error:
+    except (KeyFileError, NewerArchiveError, UnreadableArchiveError) as error:
         damage = _damage_behind(error, path, ring)
         verdict = replace(unknown, verdict="failed" if damage else "unknown", error=damage or error,
                           problems=((damage or error).cause,))
     except ArchiveError as error:
         verdict = replace(unknown, verdict="failed", problems=(error.cause,), error=error)
-    except PermissionError as error:
-        cause = f"it cannot be read: {error.strerror}"
-        verdict = replace(unknown, problems=(cause,),
-                          error=ArchiveError(path, cause, "Run as a user who may read it"))
     except OSError as error:
-        verdict = replace(unknown, verdict="failed", problems=(f"it cannot be read: {error.strerror or error}",))
+        # What the system says of the archive itself, its reader judges: this is about scratch, or about this process.
+        hindered = UnreadableArchiveError(path, f"it could not be verified: {error.strerror or error}",
+                                          "Look at the scratch directory and at the limits of the process, then run "
+                                          "again")
+        verdict = replace(unknown, problems=(hindered.cause,), error=hindered)
     return replace(verdict, seconds=round(time.monotonic() - began, 3))
 
 

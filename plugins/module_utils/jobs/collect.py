@@ -138,11 +138,6 @@ def _take(walk: _Walk, path: str, part: str, status: os.stat_result, real: str) 
     walk.seen.add(path)
     if real in walk.excluded or _is_ours(os.path.basename(path)):
         return
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        raise SourceError(path, "its name is not valid UTF-8, so no archive could name it",
-                          "Rename the file, then run again") from None
     if stat.S_ISDIR(status.st_mode):
         walk.files.append(_entry(path, real, part, "directory", 0, None, status))
         for name, found, link in _children(path, real):

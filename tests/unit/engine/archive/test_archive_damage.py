@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import os
 import random
+import socket
 import struct
 import subprocess
 import sys
@@ -23,7 +26,12 @@ from hypothesis import strategies as st
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.codecs import GZIP
 from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.keys import Key, KeyRing
-from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import open_archive, read_manifest
+from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.reader import (
+    ArchiveReader,
+    UnreadableArchiveError,
+    open_archive,
+    read_manifest,
+)
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import (
     ArchiveError,
     InternalError,
@@ -296,8 +304,17 @@ def test_a_newer_version(tmp_path):
 
 
 def test_paths_that_are_no_archive(tmp_path):
-    with pytest.raises(ArchiveError, match=rf"^{tmp_path}/none: the archive cannot be opened: No such file"):
+    with pytest.raises(ArchiveError, match=rf"^{tmp_path}/none: the archive cannot be opened: No such file") as caught:
         open_archive(str(tmp_path / "none"), None)
+    assert type(caught.value) is ArchiveError
+    os.symlink("loop", tmp_path / "loop")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "socket"))
+    listener.close()
+    for name in ("loop", "socket"):
+        with pytest.raises(ArchiveError, match="the archive cannot be opened") as caught:
+            open_archive(str(tmp_path / name), None)
+        assert type(caught.value) is ArchiveError
     os.mkfifo(tmp_path / "fifo")
     for name in ("", "fifo"):
         with pytest.raises(ArchiveError, match="not a regular file"):
@@ -309,7 +326,7 @@ def test_an_archive_that_may_not_be_read(small):
     path.write_bytes(small[None].stored)
     path.chmod(0)
     try:
-        with acting_as(65534, 65534), pytest.raises(ArchiveError, match="cannot be opened: Permission denied"):
+        with acting_as(65534, 65534), pytest.raises(UnreadableArchiveError, match="be opened: Permission denied"):
             open_archive(str(path), None)
     finally:
         path.unlink()
@@ -317,8 +334,49 @@ def test_an_archive_that_may_not_be_read(small):
 
 def test_a_disk_that_does_not_read():
     # /proc/self/mem is a regular file whose first page cannot be read: EIO, as from a broken disk.
-    with pytest.raises(ArchiveError, match=r"^/proc/self/mem: it cannot be read: Input/output error"):
+    with pytest.raises(ArchiveError, match=r"^/proc/self/mem: it cannot be read: Input/output error") as caught:
         open_archive("/proc/self/mem", None)
+    assert type(caught.value) is ArchiveError
+
+
+class Failing(io.FileIO):
+    """After 1.5 MiB reading ends with the error of this number."""
+
+    left = 3 * MIB // 2
+
+    def __init__(self, path: str, number: int) -> None:
+        super().__init__(path)
+        self.number = number
+
+    def read(self, size=-1):
+        if not self.left:
+            raise OSError(self.number, os.strerror(self.number))
+        data = super().read(min(size, self.left))
+        self.left -= len(data)
+        return data
+
+
+def read_failing(sample, number: int) -> ArchiveError:
+    """The error of whoever reads an archive, where reading ends with this error of the system."""
+    path, ring = str(sample.path), sample.ring
+    with pytest.raises(ArchiveError) as caught, ArchiveReader(path, Failing(path, number), ring, True) as archive:
+        archive.finish()
+    assert str(caught.value).startswith(f"{path}: it cannot be read: {os.strerror(number)}. ")
+    return caught.value
+
+
+@BOTH
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EACCES, errno.ENOMEM])
+def test_what_hinders_reading_for_now_is_no_damage(large, key, number):
+    error = read_failing(large[key], number)
+    assert isinstance(error, UnreadableArchiveError)
+    assert error.exit_code == ArchiveError.exit_code
+
+
+@BOTH
+@pytest.mark.parametrize("number", [errno.EIO, errno.EUCLEAN, errno.EBADMSG])
+def test_what_the_medium_has_lost_is_damage(large, key, number):
+    assert type(read_failing(large[key], number)) is ArchiveError
 
 
 def test_after_an_error_nothing_is_good_any_more(large, tmp_path):

@@ -131,11 +131,24 @@ def test_bad_sources(source) -> None:
         collect([source])
 
 
-def test_a_name_that_is_not_utf8_is_an_error(tmp_path) -> None:
-    with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9"), "wb"):
-        pass
-    with pytest.raises(SourceError, match="UTF-8"):
-        collect([FileSource(str(tmp_path), "uploads")])
+def test_a_name_that_is_not_utf8_is_taken_as_its_bytes(tmp_path) -> None:
+    below = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.mkdir(below)
+    with open(os.path.join(below, b"essay-\xff\xfe.txt"), "wb") as stream:
+        stream.write(b"an essay")
+    os.symlink("elsewhere", os.path.join(below, b"link-\xff"))
+    found = collect([FileSource(str(tmp_path), "uploads")])
+    assert [(os.fsencode(f.path), f.type, f.size) for f in found.files] == [
+        (os.fsencode(tmp_path), "directory", 0), (below, "directory", 0), (below + b"/essay-\xff\xfe.txt", "file", 8)]
+    assert found.files[2].sha256 == hashlib.sha256(b"an essay").hexdigest() and found.warnings == ()
+    assert [os.fsencode(path) for path, _why in found.skipped] == [below + b"/link-\xff"]
+
+
+def test_a_source_whose_name_is_not_utf8_is_taken(tmp_path) -> None:
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"settings-\xe9.env"))
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write("A=1")
+    assert [(f.path, f.size) for f in collect([FileSource(path, "config")]).files] == [(path, 3)]
 
 
 def test_a_name_of_another_script_is_taken(tmp_path) -> None:

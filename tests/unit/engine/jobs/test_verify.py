@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import os
 import random
+import subprocess
+import sys
 import tarfile
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -19,11 +25,16 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.archive.re
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.sidecar import read_sidecar
 from ansible_collections.feedforward.maintenance.plugins.module_utils.catalog.status import read_status
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import check as check_module
-from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys
+from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import keys, prune
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.check import check_archive
 from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs.verify import VerifyRequest, run_verify
+from ansible_collections.feedforward.maintenance.plugins.module_utils.units import utc_now
 
 from .conftest import ROWS, Site, flip
+
+PASSING = [errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EACCES, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENOMEM]
+LASTING = [(errno.ENOENT, None), (errno.EISDIR, None), (errno.ELOOP, None), (errno.EIO, None), (errno.EIO, 0),
+           (errno.EIO, 6)]
 
 
 @pytest.mark.parametrize("level", ["checksums", "integrity", "restore"])
@@ -174,3 +185,125 @@ def test_a_key_that_used_to_fit_and_does_not_is_damage(site: Site) -> None:
     flip(archive, 3)
     result = site.verify()
     assert result.archives[0].verdict == "failed"
+
+
+def refuse(monkeypatch, paths, number: int) -> None:
+    """Whoever opens one of ``paths`` gets this error of the system."""
+    real = os.open
+
+    def opened(path, *arguments, **more):
+        if path in paths:
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+def refuse_reading(monkeypatch, path: str, number: int, after: int) -> None:
+    """Whoever reads ``path`` gets this error of the system after so many reads."""
+    real = os.fdopen
+
+    class Broken(io.FileIO):
+        left = after
+
+        def read(self, size=-1):
+            if not self.left:
+                raise OSError(number, os.strerror(number))
+            self.left -= 1
+            return super().read(min(size, 1000))
+
+    def opened(handle, *arguments, **more):
+        is_it = os.path.samestat(os.fstat(handle), os.stat(path))
+        return Broken(handle) if is_it else real(handle, *arguments, **more)
+
+    monkeypatch.setattr(os, "fdopen", opened)
+
+
+@pytest.mark.parametrize("reads", [None, 1])
+@pytest.mark.parametrize("number", PASSING)
+def test_what_only_hinders_this_run_is_no_verdict(site: Site, monkeypatch, number: int, reads) -> None:
+    archive = site.backup().archive
+    sidecar, status = read_sidecar(archive), read_status(site.archives, "app", "database")
+    assert sidecar.verification == "passed"
+    with monkeypatch.context() as patched:
+        if reads is None:
+            refuse(patched, {archive}, number)
+        else:
+            refuse_reading(patched, archive, number, reads)
+        result = site.verify(level="checksums")
+    verdict = result.archives[0]
+    assert not result.passed and (verdict.verdict, verdict.recorded) == ("unknown", False)
+    assert verdict.exit_code == result.failure().exit_code == errors.ArchiveError.exit_code
+    assert os.strerror(number) in verdict.problems[0] and os.strerror(number) in str(result.failure())
+    assert (read_sidecar(archive), read_status(site.archives, "app", "database")) == (sidecar, status)
+    assert site.verify(level="checksums").passed
+
+
+@pytest.mark.parametrize(("number", "reads"), LASTING)
+def test_what_is_gone_or_broken_is_failed_and_recorded(site: Site, monkeypatch, number: int, reads) -> None:
+    archive = site.backup().archive
+    with monkeypatch.context() as patched:
+        if reads is None:
+            refuse(patched, {archive}, number)
+        else:
+            refuse_reading(patched, archive, number, reads)
+        verdict = site.verify(level="checksums").archives[0]
+    assert (verdict.verdict, verdict.recorded) == ("failed", True) and os.strerror(number) in verdict.problems[0]
+    assert read_sidecar(archive).verification == "failed"
+
+
+def test_a_base_that_cannot_be_opened_now_is_no_verdict_on_what_needs_it(site: Site, monkeypatch) -> None:
+    base = site.backup(strategy="incremental").archive
+    site.sql("DELETE FROM drafts WHERE id = 1")
+    increment = site.backup(strategy="incremental").archive
+    with monkeypatch.context() as patched:
+        refuse(patched, {base}, errno.ESTALE)
+        verdict = site.verify(archive=increment).archives[0]
+    assert (verdict.verdict, verdict.recorded) == ("unknown", False) and "Stale" in verdict.problems[0]
+    assert read_sidecar(increment).verification == "passed"
+
+
+def test_a_process_with_too_many_open_files_condemns_nothing(site: Site) -> None:
+    archive = site.backup(key_file=None).archive
+    code = ("import json, os, resource, sys\n"
+            "from ansible_collections.feedforward.maintenance.plugins.module_utils.jobs import check\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+            "held = []\n"
+            "try:\n"
+            "    while True:\n"
+            "        held.append(os.open('/dev/null', os.O_RDONLY))\n"
+            "except OSError:\n"
+            "    found = check.check_archive(sys.argv[1], None, level='checksums')\n"
+            "print(json.dumps([found.verdict, found.problems, found.error.exit_code]))\n")
+    ended = subprocess.run([sys.executable, "-c", code, archive], check=True, capture_output=True, text=True)
+    verdict, problems, exit_code = json.loads(ended.stdout)
+    assert (verdict, exit_code) == ("unknown", 6) and "Too many open files" in problems[0]
+
+
+def test_retention_after_a_run_that_could_not_open_the_good_ones(site: Site, monkeypatch) -> None:
+    for number in range(4):
+        site.sql("DELETE FROM drafts WHERE id = ?", number + 1)
+        site.backup(prune=False)
+    names = site.names()
+    with monkeypatch.context() as patched:
+        refuse(patched, {os.path.join(site.archives, name) for name in names[1:]}, errno.ESTALE)
+        verdicts = [archive.verdict for archive in site.verify(archive="all").archives]
+    assert verdicts == ["passed", "unknown", "unknown", "unknown"]
+    monkeypatch.setattr(prune, "utc_now", lambda: utc_now() + timedelta(days=40))
+    pruned = prune.run_prune(prune.PruneRequest("app", site.archives, keep_last=2, key_file=site.key_file))
+    assert pruned.removed == tuple(names[:2]) and site.names() == names[2:]
+    assert site.verify(archive="all").passed
+
+
+def test_an_error_beside_the_archive_is_no_verdict_on_it(site: Site, monkeypatch) -> None:
+    """As of a scratch directory that is on a network, too."""
+    archive = site.backup().archive
+
+    def stale(path: str) -> int:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(check_module, "free_bytes", stale)
+        verdict = site.verify(level="integrity").archives[0]
+    assert (verdict.verdict, verdict.recorded) == ("unknown", False) and "Stale" in verdict.problems[0]
+    assert read_sidecar(archive).verification == "passed"

@@ -13,7 +13,12 @@ import time
 import pytest
 
 from ansible_collections.feedforward.maintenance.plugins.module_utils.errors import SourceError, UsageError
-from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.check import check, check_copy
+from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.check import (
+    CheckReport,
+    check,
+    check_copy,
+    run_check,
+)
 from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.contents import (
     count_rows,
     quoted,
@@ -29,6 +34,7 @@ from ansible_collections.feedforward.maintenance.plugins.module_utils.sqlite.sou
 
 WEIRD_TABLES = ("it's", 'a "quoted" one', "with space", "100%", "#?;--", "line\nbreak", "ünïcode", "select", "5", "[x]",
                 "sqlitex", "sqlite", "'); DROP TABLE drafts; --", "main.drafts")
+OTHER_INDEX = "UPDATE sqlite_master SET sql = 'CREATE INDEX by_content ON drafts(id)' WHERE name = 'by_content'"
 
 
 @pytest.mark.parametrize("level", ["full", "quick"])
@@ -95,9 +101,7 @@ def test_a_schema_of_noise_is_a_problem_and_no_exception(tmp_path, databases):
 
 
 def test_an_index_that_lacks_a_row_is_seen_by_the_full_check_only(tmp_path, databases):
-    path = databases.make(tmp_path / "a.db", journal="delete", after="""
-        PRAGMA writable_schema = ON;
-        UPDATE sqlite_master SET sql = 'CREATE INDEX by_content ON drafts(id)' WHERE name = 'by_content';""")
+    path = databases.make(tmp_path / "a.db", journal="delete", after=f"PRAGMA writable_schema = ON; {OTHER_INDEX}")
     assert check(str(path), "quick") == ()
     assert check(str(path), "full")
 
@@ -168,6 +172,110 @@ def test_a_module_that_is_missing_here(tmp_path, databases):
     assert check(str(path)) == ()
     with open_private(str(path)) as connection:
         assert read_contents(connection).rows == {"courses": 2, "drafts": 50, "empty": 0}
+
+
+CHECKS_VIRTUAL_TABLES = sqlite3.sqlite_version_info >= (3, 44)
+FTS4, FTS5, OTHER = "USING fts4(body", "USING fts5(body", "USING mine(body"
+UNEXPLAINED = "SQL logic error"
+LACKING = [
+    (FTS5, "no such tokenizer: korean", ""), (FTS5, "error in tokenizer constructor", ""),
+    (FTS4, "unknown tokenizer: korean", ""), (FTS4, "unknown tokenizer", ""),
+    (OTHER, "vtable constructor failed: search", ""),
+    (FTS5, UNEXPLAINED, "no such tokenizer: korean"), (FTS5, UNEXPLAINED, "error in tokenizer constructor")]
+DAMAGE = [
+    # SQLite's own modules name what they lack; this is a table of theirs that is gone.
+    (FTS5, "vtable constructor failed: search", ""), (FTS4, "vtable constructor failed: search", ""),
+    ('using "RTree"(body', "vtable constructor failed: search", ""),
+    (FTS5, UNEXPLAINED, UNEXPLAINED), (FTS5, UNEXPLAINED, "no such table: main.search_content"),
+    (OTHER, UNEXPLAINED, "unable to use function MATCH in the requested context"),
+    (FTS5, "invalid fts5 file format (found 99, expected 4 or 5) - run 'rebuild'", ""),
+    (FTS5, "there is no such tokenizer: korean", ""), (FTS5, "disk I/O error", "")]
+
+
+class NewerSQLite(sqlite3.Connection):
+    """As from SQLite 3.44 on: a check connects virtual tables, and ends with ``refusal`` where it cannot; from 3.47 on
+    that says nothing, and a search tells ``reason``."""
+
+    refusal = reason = ""
+    table = "search"
+
+    def execute(self, statement, *values):
+        if "_check(100)" in statement or f'_check("{self.table}")' in statement:
+            raise sqlite3.OperationalError(self.refusal)
+        if "MATCH" in statement and self.reason:
+            raise sqlite3.OperationalError(self.reason)
+        return super().execute(statement, *values)
+
+
+@pytest.fixture
+def newer_sqlite(tmp_path, databases):
+    """A connection to a database with a virtual table ``search`` that cannot be connected; ``change`` is SQL."""
+    opened = []
+
+    def connect(declared, refusal, reason, change=""):
+        path = databases.make(tmp_path / "a.db", journal="delete", after=f"""
+            CREATE VIRTUAL TABLE search USING fts5(body); INSERT INTO search SELECT content FROM drafts;
+            PRAGMA writable_schema = ON; {change};
+            UPDATE sqlite_master SET sql = replace(sql, 'USING fts5(body', '{declared}') WHERE name = 'search';""")
+        opened.append(sqlite3.connect(path, factory=NewerSQLite))
+        opened[-1].refusal, opened[-1].reason = refusal, reason
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+@pytest.mark.parametrize("level", ["full", "quick"])
+@pytest.mark.parametrize(("declared", "refusal", "reason"), LACKING)
+def test_a_tokenizer_that_only_the_application_has_is_a_note(newer_sqlite, level, declared, refusal, reason):
+    report = run_check(newer_sqlite(declared, refusal, reason), level)
+    assert report == CheckReport((), (f"table search could not be checked ({reason or refusal})",))
+
+
+@pytest.mark.parametrize(("declared", "refusal", "reason"), DAMAGE)
+def test_a_virtual_table_that_is_damaged_is_no_note(newer_sqlite, declared, refusal, reason):
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        run_check(newer_sqlite(declared, refusal, reason), "full")
+    assert str(caught.value) == refusal
+
+
+@pytest.mark.parametrize(("declared", "refusal", "reason"), LACKING)
+def test_damage_beside_such_a_tokenizer_is_still_found(newer_sqlite, declared, refusal, reason):
+    report = run_check(newer_sqlite(declared, refusal, reason, OTHER_INDEX), "full")
+    assert len(report.notes) == 1 and any("by_content" in problem for problem in report.problems)
+
+
+def test_what_no_table_explains_is_no_note(newer_sqlite):
+    connection = newer_sqlite(FTS5, UNEXPLAINED, "")
+    connection.table = "another"
+    with pytest.raises(sqlite3.OperationalError, match=UNEXPLAINED):
+        run_check(connection, "full")
+
+
+@pytest.mark.parametrize("module", ["fts4", "fts5"])
+def test_a_tokenizer_that_this_sqlite_does_not_have(tmp_path, databases, scratch, module):
+    path = databases.make(tmp_path / "a.db", journal="delete", after=f"""
+        CREATE VIRTUAL TABLE search USING {module}(body); INSERT INTO search SELECT content FROM drafts;
+        CREATE VIRTUAL TABLE beside USING fts5(body); INSERT INTO beside SELECT content FROM drafts;
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET sql = replace(sql, '(body)', '(body, tokenize=korean)') WHERE name = 'search';""")
+    report = check_copy(str(path))
+    assert report.problems == take(str(path), str(scratch), "a.db").problems == ()
+    assert ["table search could not be checked" in note and "tokenizer: korean" in note for note in report.notes] == (
+        [True] if CHECKS_VIRTUAL_TABLES else [])
+    # What the newer SQLite sees of the other virtual table, it sees in spite of the first.
+    databases.run(path, "PRAGMA writable_schema = ON; UPDATE beside_data SET block = x'00' WHERE id > 10")
+    assert bool(check(str(path))) == CHECKS_VIRTUAL_TABLES
+
+
+@pytest.mark.parametrize("table", ["config", "content"])
+def test_a_virtual_table_that_lost_one_of_its_tables(tmp_path, databases, table):
+    path = databases.make(tmp_path / "a.db", journal="delete", after=f"""
+        CREATE VIRTUAL TABLE search USING fts5(body); INSERT INTO search SELECT content FROM drafts;
+        PRAGMA writable_schema = ON; DROP TABLE search_{table};""")
+    report = check_copy(str(path))
+    assert (bool(report.problems), report.notes) == (CHECKS_VIRTUAL_TABLES, ())
 
 
 def test_tables_of_any_name(tmp_path, databases, scratch):
