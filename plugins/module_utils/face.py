@@ -33,12 +33,25 @@ def answer(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> None:
         result = _failure(error)
     except Exception as error:
         result = _failure(from_unforeseen(error, f"module {module._name}") or _defect(module, error))
+    result = _readable(result)
     # After the except clauses: Ansible would otherwise add the exception that is being handled to the message.
     for text in result.pop("warnings", ()):
         module.warn(text)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)
+
+
+def _readable(value: Any) -> Any:
+    """``value`` with the bytes of names that are not UTF-8 written out (``\\udcff``): Ansible refuses a result with
+    such names, and a restore that was done would be called failed."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_readable(item) for item in value]
+    return value
 
 
 def with_diff(facts: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,9 @@ archives:
       type: str
       sample: "2026-11-24T02:00:03Z"
     sequence:
-      description: Number of the archive, which grows with each archive of the application. Not set where it could not be read.
+      description:
+        - Number of the archive, which grows with each archive of the application.
+        - Not set where it could not be read.
       type: int
       sample: 42
     size_bytes:

@@ -127,7 +127,9 @@ archives:
       type: str
       sample: database
     verdict:
-      description: V(unknown) means that it could not be told, without the key or for an archive of a newer format.
+      description:
+        - V(unknown) means that it could not be told, without the key, for an archive of a newer format, or because the
+          host kept it from being read.
       type: str
       choices: [passed, failed, unknown]
       sample: passed

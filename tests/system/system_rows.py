@@ -16,7 +16,7 @@ Arrange = Callable[[Site], Optional[Mapping[str, Any]]]
 
 EXIT_CODES = {"UsageError": 2, "SourceError": 3, "DestinationError": 4, "KeyFileError": 5, "ArchiveError": 6,
               "BusyError": 7, "RestoreError": 8}
-SUBCLASSES = {"KeyFileError": ("WrongKeyError",), "ArchiveError": ("NewerArchiveError",)}
+SUBCLASSES = {"KeyFileError": ("WrongKeyError",), "ArchiveError": ("NewerArchiveError", "UnreadableArchiveError")}
 
 
 @dataclass(frozen=True)

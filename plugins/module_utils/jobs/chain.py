@@ -42,10 +42,15 @@ def read_chain(path: str, ring: Optional[KeyRing], *, check_name: bool = True) -
 
 def _base_of(link: Link, base: Base, ring: Optional[KeyRing]) -> Link:
     path = os.path.join(os.path.dirname(link.path), base.name)
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
         raise MissingBaseError(
             link.path, f"it holds only the pages that changed since {base.name}, which is missing",
-            f"Fetch {base.name} (SHA-256 {base.sha256}) into {os.path.dirname(path)}, then run again")
+            f"Fetch {base.name} (SHA-256 {base.sha256}) into {os.path.dirname(path)}, then run again") from None
+    except OSError:
+        # Whatever keeps it from being looked at is told by who opens it.
+        pass
     manifest = read_manifest(path, ring)
     found, wanted = link.manifest, manifest.base
     same = (manifest.application, manifest.kind, manifest.sequence) == (found.application, found.kind, base.sequence)

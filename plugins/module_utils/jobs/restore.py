@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
+from ..archive.reader import UnreadableArchiveError
 from ..directories import change_rights, list_directory, mount_of
 from ..errors import ArchiveError, BusyError, DestinationError, RestoreError, from_oserror
 from ..files import journal_path, remove_leftovers
@@ -139,7 +140,7 @@ def _remove_leftovers(targets: Sequence[str]) -> None:
 def _stage(plan: RestorePlan, progress: Optional[Progress]) -> Staged:
     try:
         return stage(plan, progress)
-    except MissingBaseError:
+    except (MissingBaseError, UnreadableArchiveError):
         raise
     except ArchiveError as error:
         raise does_not_verify(plan.archive, error.cause) from error

@@ -121,6 +121,9 @@ def test_everything_on_a_bare_host(ansible, database, archives, key_file, tmp_pa
     home = database.parent
     (home / "uploads").mkdir()
     (home / "uploads" / "essay.txt").write_text("essay")
+    odd = os.fsencode(home / "uploads") + b"/essay-\xff\xfe.txt"
+    with open(odd, "wb") as stream:
+        stream.write(b"of any name")
     (home / ".env").write_text("SECRET_KEY=not-for-the-log\n")
     (home / ".env").chmod(0o600)
     catalog = {"directory": archives, "key_file": key_file}
@@ -134,6 +137,8 @@ def test_everything_on_a_bare_host(ansible, database, archives, key_file, tmp_pa
     assert run.changed == [True, True, False, False]
     assert rows(database) == wanted
     assert (home / "uploads" / "essay.txt").read_text() == "essay"
+    with open(odd, "rb") as stream:
+        assert stream.read() == b"of any name"
     assert (home / ".env").read_text() == "SECRET_KEY=not-for-the-log\n"
     assert (home / ".env").stat().st_mode & 0o7777 == 0o600
     assert "not-for-the-log" not in run.output + json.dumps(run.results)
