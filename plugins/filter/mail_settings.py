@@ -65,7 +65,8 @@ _QUOTED = re.compile(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')(?:\s*|\s+#.
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _NAMED = re.compile(r"[^<>]*<\s*([^<>]*?)\s*>")
 _ADDRESS = re.compile(r"""[^\s@<>,;:"()\[\]\\\x00-\x1f\x7f]+@[^\s@<>,;:"()\\\x00-\x1f\x7f]+""")
-_DEFAULT_PORT, _TLS_PORT = 587, 465
+_DEFAULT_PORT = 587
+_TLS_PORT = 465
 
 
 def mail_settings(text):
