@@ -306,7 +306,7 @@ def test_a_newer_version(tmp_path):
 def test_paths_that_are_no_archive(tmp_path):
     with pytest.raises(ArchiveError, match=rf"^{tmp_path}/none: the archive cannot be opened: No such file") as caught:
         open_archive(str(tmp_path / "none"), None)
-    assert type(caught.value) is ArchiveError
+    assert not isinstance(caught.value, UnreadableArchiveError)
     os.symlink("loop", tmp_path / "loop")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "socket"))
@@ -314,7 +314,7 @@ def test_paths_that_are_no_archive(tmp_path):
     for name in ("loop", "socket"):
         with pytest.raises(ArchiveError, match="the archive cannot be opened") as caught:
             open_archive(str(tmp_path / name), None)
-        assert type(caught.value) is ArchiveError
+        assert not isinstance(caught.value, UnreadableArchiveError)
     os.mkfifo(tmp_path / "fifo")
     for name in ("", "fifo"):
         with pytest.raises(ArchiveError, match="not a regular file"):
@@ -336,7 +336,7 @@ def test_a_disk_that_does_not_read():
     # /proc/self/mem is a regular file whose first page cannot be read: EIO, as from a broken disk.
     with pytest.raises(ArchiveError, match=r"^/proc/self/mem: it cannot be read: Input/output error") as caught:
         open_archive("/proc/self/mem", None)
-    assert type(caught.value) is ArchiveError
+    assert not isinstance(caught.value, UnreadableArchiveError)
 
 
 class Failing(io.FileIO):
@@ -376,7 +376,7 @@ def test_what_hinders_reading_for_now_is_no_damage(large, key, number):
 @BOTH
 @pytest.mark.parametrize("number", [errno.EIO, errno.EUCLEAN, errno.EBADMSG])
 def test_what_the_medium_has_lost_is_damage(large, key, number):
-    assert type(read_failing(large[key], number)) is ArchiveError
+    assert not isinstance(read_failing(large[key], number), UnreadableArchiveError)
 
 
 def test_after_an_error_nothing_is_good_any_more(large, tmp_path):
