@@ -77,6 +77,8 @@ def test_backups_are_made_and_read_beside_a_wrong_part(tmp_path, capsys) -> None
         code, shown = run(*arguments)
         assert code == expected and "the value of 'alerts' should be" in shown and "look at sender" in shown, shown
     assert not (tmp_path / "look.json").exists()
+    code, shown = run("doctor", "--no-trial")
+    assert code == 2 and "the value of 'alerts' should be" in shown and "look at sender" in shown, shown
 
 
 @pytest.mark.parametrize(("text", "problem"), [
