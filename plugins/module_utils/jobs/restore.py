@@ -36,6 +36,9 @@ from .restore_plan import (
 from .safety import Moved, SafetyCopy
 from .stage import Staged, requested_rights, stage
 
+OWN_JOBS_SECONDS = 60.0
+_POLL_SECONDS = 0.25
+
 
 @dataclass(frozen=True)
 class RestoreResult:
@@ -183,9 +186,14 @@ def refuse_without_room(plan: RestorePlan) -> None:
 
 
 def refuse_holders(targets: Sequence[str], accept_unknown: bool) -> None:
-    """Raises BusyError where a process holds one of the databases, or where it could not be told."""
+    """Raises BusyError where a process holds one of the databases, or where it could not be told. Jobs of ours are
+    waited for: nobody stops the monitor for a restore."""
     for target in targets:
+        until = time.monotonic() + OWN_JOBS_SECONDS
         found = find_holders(target)
+        while found.processes and all(_is_ours(one.pid) for one in found.processes) and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+            found = find_holders(target)
         if found.held:
             raise BusyError(target, f"the database is held open by {_name(found)}",
                             "Stop the application, then run again; nothing was changed")
@@ -193,6 +201,13 @@ def refuse_holders(targets: Sequence[str], accept_unknown: bool) -> None:
             raise BusyError(target, f"{found.uninspected} processes could not be looked into, so one of them may hold "
                             "the database open", "Run as root (in a container: with CAP_SYS_PTRACE), or accept unknown "
                             "holders explicitly after the application was stopped")
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether a process is the command of this collection, which is called ``<application>-maintenance``."""
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as stream:
+        return any(os.path.basename(argument).endswith(b"-maintenance") for argument in stream.read().split(b"\0")[:3])
+    return False
 
 
 def _name(found: Holders) -> str:

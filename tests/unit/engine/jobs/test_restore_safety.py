@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -322,3 +324,32 @@ def test_rights_that_differ_are_put_right(site: Site, what) -> None:
     assert site.restore(parts=EVERYTHING).changed
     assert [(os.stat(path).st_uid, os.stat(path).st_mode) for path in (directory, file)] == before
     assert not site.restore(parts=EVERYTHING).changed
+
+
+def test_a_job_of_ours_that_reads_the_database_is_waited_for(site: Site, tmp_path, monkeypatch) -> None:
+    """The monitor looks at it every five minutes, and nobody stops it for a restore."""
+    site.backup()
+    site.sql("DELETE FROM drafts WHERE id = 1")
+    reader = tmp_path / "app-maintenance"
+    reader.write_text("import sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1])\n"
+                      "connection.execute('SELECT count(*) FROM drafts').fetchall()\nprint('open', flush=True)\n"
+                      "sys.stdin.readline()\n")
+    with subprocess.Popen([sys.executable, str(reader), site.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as process:
+        assert process.stdout.readline() == "open\n"
+        monkeypatch.setattr(restore_module, "OWN_JOBS_SECONDS", 0.5)
+        with pytest.raises(errors.BusyError, match="held open by process"):
+            site.restore()
+        monkeypatch.setattr(restore_module, "OWN_JOBS_SECONDS", 60.0)
+        sleep = restore_module.time.sleep
+
+        def sleeping(seconds):
+            if process.stdin:
+                process.stdin.close()
+                process.stdin = None
+                process.wait(timeout=30)
+            sleep(seconds)
+
+        monkeypatch.setattr(restore_module.time, "sleep", sleeping)
+        assert site.restore().changed
+    assert not site.restore().changed
