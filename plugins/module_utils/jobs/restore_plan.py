@@ -80,7 +80,8 @@ class RestoreStep:
 @dataclass(frozen=True)
 class RestorePlan:
     """``needs`` tells for each directory that is written to the bytes needed and the bytes free; ``holders`` for
-    each database who has it open; ``pending`` are targets with an interrupted restore, which is ended first;
+    each database who has it open; ``pending`` are targets with an interrupted restore, which is ended first, and
+    ``pending_files`` what the function of this name finds;
     ``verified`` False: the archive is verified while it is unpacked, which is before anything is replaced."""
 
     request: RestoreRequest
@@ -96,11 +97,11 @@ class RestorePlan:
     pending: tuple[str, ...]
     warnings: tuple[str, ...]
     verified: bool = True
+    pending_files: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
-        interrupted = self.pending or pending_files(self.file_targets)
-        return bool(interrupted) or any(step.action != "unchanged" for step in self.steps)
+        return bool(self.pending or self.pending_files) or any(step.action != "unchanged" for step in self.steps)
 
     @property
     def database_targets(self) -> tuple[str, ...]:
@@ -167,10 +168,11 @@ def plan_restore(request: RestoreRequest, *, verify: bool = True, progress: Opti
     if not verify and all(step.action in ("unchanged", "adjust") for step in steps):
         verify = True
         _verified(entry, ring, progress)
+    interrupted = pending_files([step.target for step in steps if step.kind != "database"])
     targets = [s.target for s in steps if s.kind == "database" and s.action in ("create", "replace")]
     holders = tuple((target, find_holders(target)) for target in targets)
     return RestorePlan(request, entry.path, entry.name, entry.kind, parse_time(manifest.created_at), manifest, ring,
-                       tuple(steps), _needs(steps), holders, tuple(pending), tuple(warnings), verify)
+                       tuple(steps), _needs(steps), holders, tuple(pending), tuple(warnings), verify, interrupted)
 
 
 def _verified(entry: Entry, ring: Optional[KeyRing],
