@@ -198,6 +198,15 @@ def test_without_a_memory_elsewhere_each_run_tells_all(forgetful, receiver, monk
         assert ("problem", "storage /") in told(receiver)
 
 
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """The directory that systemd gives the unit, on another file system than the state."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(directory))
+    return directory
+
+
 def test_on_a_full_disk_the_same_is_told_once_an_hour(forgetful, receiver, tmp_path, monkeypatch):
     memory = tmp_path / "run"
     memory.mkdir()
@@ -215,10 +224,7 @@ def test_on_a_full_disk_the_same_is_told_once_an_hour(forgetful, receiver, tmp_p
     assert ("problem", "storage /") in told(receiver)
 
 
-def test_what_was_told_on_a_full_disk_is_known_when_it_is_mended(forgetful, receiver, tmp_path, monkeypatch):
-    memory = tmp_path / "run"
-    memory.mkdir()
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(memory))
+def test_what_was_told_on_a_full_disk_is_known_when_it_is_mended(forgetful, receiver, tmp_path, memory):
     forgetful.run(FULL)
     told(receiver)
     mend(tmp_path)
@@ -234,10 +240,7 @@ def test_what_was_told_on_a_full_disk_is_known_when_it_is_mended(forgetful, rece
     assert ("problem", "storage /") in told(receiver)
 
 
-def test_what_no_way_took_on_a_full_disk_is_tried_again(forgetful, receiver, tmp_path, monkeypatch):
-    memory = tmp_path / "run"
-    memory.mkdir()
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(memory))
+def test_what_no_way_took_on_a_full_disk_is_tried_again(forgetful, receiver, memory):
     receiver.refuses = True
     forgetful.run(FULL)
     receiver.refuses = False
